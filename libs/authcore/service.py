@@ -1,0 +1,160 @@
+"""How every service is served: settings, limits, health, process life."""
+
+import argparse
+import gc
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Literal, TypeVar
+
+import uvicorn
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from authcore.errors import TemporarilyUnavailable
+from authcore.telemetry import configure_tracing
+
+Check = Callable[[], Awaitable[None]]
+"""Returns when a dependency can be used; raises `TemporarilyUnavailable` when not."""
+
+MAX_HEADER_BYTES = 16 * 1024
+
+
+class ServiceSettings(BaseSettings):
+    """What every service is told by its environment, besides its own settings."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    shutdown_grace_seconds: int = Field(default=20, ge=0)
+    backlog: int = Field(default=4096, ge=1)
+    otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_settings(kind: type[S]) -> S:
+    """Read settings from the environment, or end the process with one line for each that is missing or wrong.
+
+    The values themselves are never shown: one of them may be a secret.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        prefix = kind.model_config.get("env_prefix", "")
+        for problem in error.errors(include_input=False, include_url=False):
+            name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"{name}: {problem['msg']}\n")
+        raise SystemExit(2) from None
+
+
+class RequestLimits:
+    """ASGI: refuses oversized header blocks (431) and bodies (413) before anything else looks at them."""
+
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, counting what is read of its body."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+            await PlainTextResponse("Request header fields too large\n", 431)(scope, receive, send)
+            return
+        read = 0
+        refused = False
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._max_body_bytes:
+                raise _BodyTooLargeError
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal refused
+            if read <= self._max_body_bytes:
+                await send(message)
+            elif not refused:
+                # Whatever the application makes of the interrupted read, this is the answer.
+                refused = True
+                await PlainTextResponse("Request body too large\n", 413)(scope, receive, send)
+
+        try:
+            await self._app(scope, counted, watched)
+        except _BodyTooLargeError:
+            await watched({"type": "http.response.start"})
+
+
+class _BodyTooLargeError(Exception):
+    pass
+
+
+def health_routes(checks: Mapping[str, Check]) -> list[Route]:
+    """Return `/livez` (the process answers) and `/readyz` (200, or 503 naming what is missing)."""
+
+    async def livez(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        state: dict[str, str] = {}
+        for name, check in checks.items():
+            try:
+                await check()
+                state[name] = "ok"
+            except TemporarilyUnavailable as error:
+                state[name] = error.reason
+        ready = all(value == "ok" for value in state.values())
+        return JSONResponse(state, 200 if ready else 503)
+
+    return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def parse_no_arguments(program: str, description: str, kind: type[ServiceSettings]) -> None:
+    """Answer `--help` with the settings and their environment variables; refuse any other argument."""
+    prefix = kind.model_config.get("env_prefix", "")
+    lines: list[str] = []
+    for name, field in kind.model_fields.items():
+        variable = str(field.validation_alias or prefix + name.upper())
+        default = "required" if field.is_required() else f"default {field.get_default()}"
+        lines.append(f"  {variable}  {field.description or ''} ({default})")
+    argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=description,
+        epilog="environment variables:\n" + "\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
+def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None:
+    """Serve until SIGTERM or SIGINT; then stop accepting and let running requests finish."""
+    provider = configure_tracing(service_name, settings.otlp_endpoint)
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    # What start-up made lives as long as the process: keep it out of every later collection.
+    gc.collect()
+    gc.freeze()
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        backlog=settings.backlog,
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=settings.shutdown_grace_seconds,
+        timeout_keep_alive=65,
+    )
+    if provider is not None:
+        provider.shutdown()

@@ -1,0 +1,162 @@
+"""JWT validation for one issuer and one audience (RFC 7519 §7.2, RFC 9068 §4, RFC 8725)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import Any, Protocol
+
+from joserfc import jws, jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import Key
+
+from authcore.claims import (
+    ClaimNames,
+    VerifiedToken,
+    actors_of,
+    audience_of,
+    confirmation_of,
+    context_of,
+    first_text,
+    parse_scope,
+)
+from authcore.clock import Clock
+from authcore.errors import InvalidToken, WrongAudience
+
+ASYMMETRIC_ALGORITHMS = frozenset(
+    {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
+)
+
+_COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+class KeySource(Protocol):
+    """Where verification keys come from: an issuer's JWKS, or keys given in configuration."""
+
+    async def key_for(self, kid: str | None, alg: str) -> Key:
+        """Return the key, or raise `InvalidToken` or `TemporarilyUnavailable`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TokenProfile:
+    """What is accepted. There is no default for whom to trust."""
+
+    issuer: str
+    audience: frozenset[str]
+    """The token must name at least one of these. They are names of one resource, not a list of resources."""
+    algorithms: frozenset[str] = frozenset({"ES256"})
+    token_types: frozenset[str] | None = None
+    """Accepted `typ` headers, in lower case without `application/`; `None` accepts any (RFC 8725 §3.11)."""
+    clock_skew_seconds: int = 30
+    max_token_bytes: int = 8192
+    claim_names: ClaimNames = field(default_factory=ClaimNames)
+
+    def __post_init__(self) -> None:
+        """Refuse profiles that could not be secure.
+
+        Raises:
+            ValueError: no issuer or audience, or an algorithm that is not an asymmetric signature.
+        """
+        if not self.issuer or not self.audience or not all(self.audience):
+            raise ValueError("a token profile needs an issuer and an audience")
+        if not self.algorithms or not self.algorithms <= ASYMMETRIC_ALGORITHMS:
+            raise ValueError("only asymmetric signature algorithms are allowed")
+
+
+def is_compact_jws(token: str) -> bool:
+    """Tell whether the token has the form of a signed JWT; anything else is opaque to us."""
+    return _COMPACT_JWS.fullmatch(token) is not None
+
+
+class TokenValidator:
+    """Turns a JWT into a `VerifiedToken`, or refuses it."""
+
+    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
+        self._profile = profile
+        self._keys = keys
+        self._now = now
+        # Unknown header parameters are ignored (RFC 7515 §4); `crit` ones are still refused.
+        self._registry = jws.JWSRegistry(algorithms=sorted(profile.algorithms), strict_check_header=False)
+
+    async def validate(self, token: str) -> VerifiedToken:
+        """Return the verified claims.
+
+        Raises:
+            InvalidToken: for every reason a token can be wrong.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
+        if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
+            raise InvalidToken("The token is malformed")
+        header = self._header(token)
+        alg, kid = self._algorithm(header), header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            raise InvalidToken("The token is malformed")
+        key = await self._keys.key_for(kid, alg)
+        try:
+            claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
+        except (JoseError, ValueError, RecursionError) as error:
+            raise InvalidToken("The token's signature is invalid", reason=type(error).__name__) from None
+        return self._check(claims)
+
+    def _header(self, token: str) -> Mapping[str, Any]:
+        try:
+            return jws.extract_compact(token.encode("ascii"), registry=self._registry).headers()
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
+            raise InvalidToken("The token is malformed", reason=type(error).__name__) from None
+
+    def _algorithm(self, header: Mapping[str, Any]) -> str:
+        alg = header.get("alg")
+        if not isinstance(alg, str) or alg not in self._profile.algorithms:
+            raise InvalidToken("The token is signed with an algorithm that is not accepted")
+        accepted = self._profile.token_types
+        if accepted is not None:
+            typ = header.get("typ")
+            if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in accepted:
+                raise InvalidToken("The token is of the wrong type")
+        return alg
+
+    def _check(self, claims: Mapping[str, Any]) -> VerifiedToken:
+        profile, now, skew = self._profile, self._now(), self._profile.clock_skew_seconds
+        if claims.get("iss") != profile.issuer:
+            raise InvalidToken("The token is from another issuer")
+        audience = audience_of(claims)
+        if not audience & profile.audience:
+            raise WrongAudience("The token is for another audience")
+        expires_at = _numeric_date(claims, "exp")
+        if expires_at is None:
+            raise InvalidToken("The token has no expiry")
+        if now >= expires_at + skew:
+            raise InvalidToken("The token has expired")
+        for name in ("nbf", "iat"):
+            moment = _numeric_date(claims, name)
+            if moment is not None and now < moment - skew:
+                raise InvalidToken("The token is not valid yet")
+        subject = first_text(claims, ("sub",))
+        if subject is None:
+            raise InvalidToken("The token has no subject")
+        names = profile.claim_names
+        return VerifiedToken(
+            issuer=profile.issuer,
+            subject=subject,
+            audience=audience,
+            scope=parse_scope(next((claims[n] for n in names.scope if n in claims), None)),
+            expires_at=expires_at,
+            issued_at=_numeric_date(claims, "iat"),
+            token_id=first_text(claims, ("jti",)),
+            client_id=first_text(claims, names.client),
+            delegation_id=first_text(claims, names.delegation),
+            context=context_of(claims),
+            actors=actors_of(claims),
+            confirmation=confirmation_of(claims),
+        )
+
+
+def _numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+    value = claims.get(name)
+    if value is None:
+        return None
+    # JSON knows fractions, and Python's parser knows NaN and Infinity (RFC 7519 §2).
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise InvalidToken(f"The token's {name} is malformed")
+    return int(value)

@@ -1,0 +1,1 @@
+"""The MCP gateway: the OAuth-secured entry point for agents."""

@@ -1,0 +1,1 @@
+"""The protected stocks API."""

@@ -1,0 +1,1 @@
+"""The token broker: the only client of the authorization server."""

@@ -1,0 +1,56 @@
+"""Claims, by whatever name."""
+
+from typing import Any
+
+import pytest
+
+from authcore.claims import actors_of, audience_of, context_of, covers, format_scope, parse_scope
+from authcore.errors import InvalidToken
+
+
+@pytest.mark.parametrize(
+    ("granted", "required", "reaches"),
+    [
+        ({"stocks/read"}, {"stocks/read"}, True),
+        ({"stocks"}, {"stocks/read", "stocks/trade"}, True),
+        ({"stocks/read"}, {"stocks"}, False),
+        ({"stocks/read"}, {"stocks/read", "stocks/trade"}, False),
+        ({"stock"}, {"stocks/read"}, False),
+        ({"stocks/"}, {"stocks/read"}, False),
+        (set[str](), {"stocks/read"}, False),
+        (set[str](), set[str](), True),
+        ({""}, {"/read"}, True),
+    ],
+)
+def test_a_scope_contains_what_is_below_it(granted: set[str], required: set[str], reaches: bool) -> None:
+    assert covers(frozenset(granted), frozenset(required)) is reaches
+
+
+def test_scopes_have_one_spelling() -> None:
+    assert format_scope(parse_scope("b  a b")) == "a b"
+    assert parse_scope(["a", "b"]) == {"a", "b"}
+    assert parse_scope(None) == frozenset()
+
+
+@pytest.mark.parametrize("value", [1, {"a": 1}, [1], [""]])
+def test_a_scope_of_another_type_is_refused(value: Any) -> None:
+    with pytest.raises(InvalidToken):
+        parse_scope(value)
+
+
+@pytest.mark.parametrize("claims", [{}, {"aud": 1}, {"aud": [1]}, {"aud": None}])
+def test_an_audience_is_required(claims: dict[str, Any]) -> None:
+    with pytest.raises(InvalidToken):
+        audience_of(claims)
+
+
+@pytest.mark.parametrize("act", ["x", {}, {"sub": 1}, {"sub": "a", "act": "b"}])
+def test_a_broken_actor_chain_is_refused_not_cut(act: Any) -> None:
+    with pytest.raises(InvalidToken):
+        actors_of({"act": act})
+
+
+def test_missing_context_claims_are_named() -> None:
+    assert context_of({}).missing() == ("region", "client_type", "client_assurance_level")
+    full = {"region": "USA", "client_type": "mcp", "client_assurance_level": 0}
+    assert context_of(full).missing() == ()

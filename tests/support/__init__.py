@@ -1,0 +1,1 @@
+"""What tests share: an issuer, keys, a network in memory."""
