@@ -1,0 +1,51 @@
+"""The composition root of the stocks API."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+
+from authcore.clock import Clock, system_clock
+from authcore.http_client import pooled_client
+from authcore.jwks import JwksClient
+from authcore.service import RequestLimits, health_routes
+from authcore.telemetry import fastapi_telemetry
+from authcore.validator import TokenProfile, TokenValidator
+from stocks import access, prices
+from stocks.settings import Settings
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_app(
+    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
+) -> FastAPI:
+    """Return the API. `transport` stands in for the network in tests."""
+    client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    jwks = JwksClient(client, settings.jwks_uri, now=now)
+    profile = TokenProfile(
+        issuer=settings.issuer,
+        audience=frozenset({settings.audience}),
+        algorithms=settings.signing_algorithms,
+        token_types=frozenset({"at+jwt"}),
+        clock_skew_seconds=settings.clock_skew_seconds,
+    )
+    validator = TokenValidator(profile, jwks, now=now)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[access.State]:
+        async with client:
+            yield {"validator": validator}
+
+    app = FastAPI(
+        title="Stocks",
+        description="Prices of the stocks of the caller's region.",
+        lifespan=lifespan,
+        telemetry=fastapi_telemetry(),
+        routes=list(health_routes({"signing keys": jwks.check})),
+    )
+    app.include_router(prices.router)
+    access.add_refusals(app)
+    app.add_middleware(RequestLimits, max_body_bytes=MAX_BODY_BYTES)
+    return app
