@@ -1,0 +1,122 @@
+"""The composition root of the gateway."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
+
+import httpx
+from fastapi import FastAPI
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from authcore.claims import VerifiedToken
+from authcore.client_assertion import ClientAssertionSigner
+from authcore.clock import Clock, system_clock
+from authcore.http_client import pooled_client
+from authcore.jwks import JwksClient
+from authcore.service import RequestLimits, health_routes
+from authcore.telemetry import fastapi_telemetry
+from authcore.validator import TokenProfile, TokenValidator
+from mcp_gateway.authentication import Authenticator
+from mcp_gateway.broker import Broker, ExchangeKey
+from mcp_gateway.expiring_cache import ExpiringCache
+from mcp_gateway.guard import Guard
+from mcp_gateway.metadata import metadata_routes, metadata_url
+from mcp_gateway.server import create_server
+from mcp_gateway.settings import Settings
+from mcp_gateway.tools.tool import Upstream
+from mcp_gateway.upstream import StocksApi
+
+MAX_BODY_BYTES = 256 * 1024
+
+
+def create_app(
+    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
+) -> FastAPI:
+    """Return the gateway. `transport` stands in for the network in tests.
+
+    Raises:
+        OSError: the client key file cannot be read.
+        ValueError: the client key is not a private JWK.
+    """
+    client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    jwks = JwksClient(client, settings.jwks_uri, now=now)
+    broker = _broker(settings, client, now)
+    authenticator = _authenticator(settings, broker, jwks, now)
+    upstream = Upstream(StocksApi(client, settings.api_url), settings.api_audience, broker)
+    sessions = StreamableHTTPSessionManager(
+        create_server(upstream, version=version("mcp-gateway")),
+        # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
+        json_response=True,
+        stateless=True,
+        max_request_body_size=MAX_BODY_BYTES,
+    )
+    guard = Guard(
+        sessions.handle_request,
+        authenticator.authenticate,
+        resource_metadata=metadata_url(settings),
+        hosts=settings.hosts,
+        origins=settings.allowed_origins,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(client)
+            await stack.enter_async_context(sessions.run())
+            yield
+
+    app = FastAPI(
+        title=settings.resource_name,
+        lifespan=lifespan,
+        # The MCP SDK makes the span of an MCP request; two of them would be two traces for some agents.
+        telemetry=fastapi_telemetry(settings.path),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        routes=[
+            *health_routes({"signing keys": jwks.check}),
+            *metadata_routes(settings),
+            Route(settings.path, _with_cors(guard, settings)),
+        ],
+    )
+    app.add_middleware(RequestLimits, max_body_bytes=MAX_BODY_BYTES)
+    return app
+
+
+def _broker(settings: Settings, client: httpx.AsyncClient, now: Clock) -> Broker:
+    key = json.loads(settings.broker_client_key_file.read_text())
+    signer = ClientAssertionSigner(settings.broker_client_id, key, now=now)
+    exchanged = ExpiringCache[ExchangeKey, str](
+        max_entries=settings.memory_entries, max_age_seconds=settings.memory_seconds, now=now
+    )
+    return Broker(client, settings.broker_url, signer, now=now, exchanged=exchanged)
+
+
+def _authenticator(settings: Settings, broker: Broker, jwks: JwksClient, now: Clock) -> Authenticator:
+    profile = TokenProfile(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        algorithms=settings.signing_algorithms,
+        token_types=frozenset({"at+jwt"}),
+        clock_skew_seconds=settings.clock_skew_seconds,
+    )
+    verified = ExpiringCache[bytes, VerifiedToken](
+        max_entries=settings.memory_entries, max_age_seconds=settings.memory_seconds, now=now
+    )
+    return Authenticator(broker, TokenValidator(profile, jwks, now=now), verified)
+
+
+def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:
+    """Let the allowed web pages call, and read the challenge and the session of the answer."""
+    return CORSMiddleware(
+        guard,
+        allow_origins=sorted(settings.allowed_origins),
+        allow_methods=["POST"],
+        allow_headers=["*"],
+        expose_headers=["WWW-Authenticate", "Retry-After", "Mcp-Session-Id"],
+        max_age=600,
+    )

@@ -1,0 +1,142 @@
+"""Client of the token broker (RFC 7662, RFC 8693); what it said is kept in the process for a moment."""
+
+import hashlib
+import json
+from typing import Any, NoReturn
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from authcore.claims import format_scope
+from authcore.client_assertion import ClientAssertionSigner
+from authcore.clock import Clock
+from authcore.errors import InvalidToken, TemporarilyUnavailable
+from authcore.http_client import BoundedResponse, send_bounded
+from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, MEDIA_TYPE_JWT, TOKEN_TYPE_ACCESS_TOKEN
+from authcore.single_flight import SingleFlight
+from mcp_gateway.expiring_cache import ExpiringCache
+
+EXPIRY_MARGIN_SECONDS = 5
+"""A cached token is not used in its last seconds: it has to live until the API has read it."""
+
+ExchangeKey = tuple[bytes, str, str]
+"""Fingerprint of the subject token, audience, scopes."""
+
+
+class _Exchanged(BaseModel):
+    access_token: str
+    expires_in: int
+
+
+class Broker:
+    """Asks the broker, once for everybody who wants the same."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        url: str,
+        signer: ClientAssertionSigner,
+        *,
+        now: Clock,
+        exchanged: ExpiringCache[ExchangeKey, str],
+    ) -> None:
+        self._client = client
+        self._url = url.rstrip("/")
+        self._signer = signer
+        self._now = now
+        self._exchanged = exchanged
+        self._exchanging = SingleFlight[ExchangeKey, str]()
+
+    async def introspect(self, token: str) -> str:
+        """Return the JWT behind an opaque token. It is not verified here.
+
+        Raises:
+            InvalidToken: the token is not active.
+            TemporarilyUnavailable: nobody could say.
+        """
+        form = {"token": token, "token_type_hint": "access_token"}
+        response = await self._post("/introspect", form, accept=MEDIA_TYPE_JWT)
+        if response.status == 204:
+            raise InvalidToken("The access token is expired, revoked or unknown")
+        if response.status != 200 or response.media_type != MEDIA_TYPE_JWT:
+            _unexpected("introspection", response)
+        try:
+            return response.body.decode("ascii")
+        except UnicodeDecodeError:
+            _unexpected("introspection", response)
+
+    async def exchange(self, token: str, *, audience: str, scope: frozenset[str]) -> str:
+        """Return a JWT for `audience` that acts for the token's user, within `scope`.
+
+        Raises:
+            InvalidToken: the token is no longer active.
+            TemporarilyUnavailable: nobody could say.
+        """
+        wanted = format_scope(scope)
+        key = (fingerprint(token), audience, wanted)
+        cached = self._exchanged.get(key)
+        if cached is not None:
+            return cached
+
+        async def ask() -> str:
+            response = await self._post("/token", _exchange_form(token, audience, wanted))
+            answer = _process_exchange(response)
+            expires_at = self._now() + answer.expires_in - EXPIRY_MARGIN_SECONDS
+            self._exchanged.put(key, answer.access_token, expires_at=expires_at)
+            return answer.access_token
+
+        return await self._exchanging.run(key, ask)
+
+    async def _post(
+        self, path: str, form: dict[str, str], *, accept: str = "application/json"
+    ) -> BoundedResponse:
+        request = self._client.build_request(
+            "POST",
+            self._url + path,
+            data=form | self._signer.parameters(self._url),
+            headers={"accept": accept},
+        )
+        return await send_bounded(self._client, request)
+
+
+def fingerprint(token: str) -> bytes:
+    """Return the SHA-256 of a token: what stands for it in memory."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _exchange_form(token: str, audience: str, scope: str) -> dict[str, str]:
+    return {
+        "grant_type": GRANT_TOKEN_EXCHANGE,
+        "subject_token": token,
+        "subject_token_type": TOKEN_TYPE_ACCESS_TOKEN,
+        "audience": audience,
+        "scope": scope,
+    }
+
+
+def _process_exchange(response: BoundedResponse) -> _Exchanged:
+    if response.status == 400 and _error_code(response) in ("invalid_grant", "invalid_token"):
+        raise InvalidToken("The access token is expired, revoked or unknown")
+    if response.status != 200:
+        _unexpected("token exchange", response)
+    try:
+        return _Exchanged.model_validate_json(response.body)
+    except ValidationError:
+        _unexpected("token exchange", response)
+
+
+def _error_code(response: BoundedResponse) -> str | None:
+    try:
+        document: Any = json.loads(response.body)
+        code = document.get("error")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return code if isinstance(code, str) else None
+
+
+def _unexpected(what: str, response: BoundedResponse) -> NoReturn:
+    reason = f"{what} at the broker answered {response.status} {_error_code(response) or response.media_type}"
+    retry_after = response.headers.get("retry-after", "")
+    seconds = min(int(retry_after), 60) if retry_after.isascii() and retry_after.isdigit() else 5
+    # A cause chain would carry the response, and with it perhaps a token, into a log.
+    raise TemporarilyUnavailable(reason=reason, retry_after_seconds=seconds) from None

@@ -1,0 +1,34 @@
+"""Who is calling: what the guard found out, for the rest of one request."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+
+from authcore.claims import VerifiedToken
+from authcore.errors import OAuthError
+
+SCOPE_KEY: Final = "delegant.caller"
+
+
+@dataclass(slots=True)
+class Caller:
+    """The verified token of one request, and the opaque one it came with."""
+
+    token: VerifiedToken
+    presented: str = field(repr=False)
+    """As the agent sent it: for the broker and for nobody else."""
+    refusal: OAuthError | None = None
+    """Set while the request runs, when authorization fails after all: the guard then answers in HTTP."""
+
+
+def caller_of(request: Request | None) -> Caller:
+    """Return the caller of a request.
+
+    Raises:
+        LookupError: the request did not come through the guard.
+    """
+    caller: object = None if request is None else request.scope.get(SCOPE_KEY)
+    if not isinstance(caller, Caller):
+        raise LookupError("the request did not come through the guard")
+    return caller

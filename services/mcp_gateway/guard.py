@@ -1,0 +1,137 @@
+"""The door: every MCP request is authenticated and authorized here, before the transport sees it.
+
+RFC 6750 §3 (challenges), RFC 9728 §5 (where to get a token), MCP 2026-07-28 authorization.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from authcore.bearer import bearer_token
+from authcore.challenge import bearer_challenge
+from authcore.claims import VerifiedToken, covers
+from authcore.errors import InsufficientScope, OAuthError, TemporarilyUnavailable
+from authcore.oauth2_types import NO_STORE
+from mcp_gateway.caller import SCOPE_KEY, Caller
+from mcp_gateway.messages import MalformedMessage, parse_message
+from mcp_gateway.policy import INITIAL_SCOPE, required_scope
+
+logger = logging.getLogger(__name__)
+
+Authenticate = Callable[[str], Awaitable[VerifiedToken]]
+
+
+class Guard:
+    """ASGI application in front of the MCP transport.
+
+    In this order: is it us who are called, and from a page that may; who calls; one message; may he do that.
+    """
+
+    def __init__(
+        self,
+        transport: ASGIApp,
+        authenticate: Authenticate,
+        *,
+        resource_metadata: str,
+        hosts: frozenset[str],
+        origins: frozenset[str],
+    ) -> None:
+        self._transport = transport
+        self._authenticate = authenticate
+        self._resource_metadata = resource_metadata
+        self._hosts = hosts
+        self._origins = origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a refused request, or hand the request on with its caller."""
+        misdirected = self._misdirected(scope)
+        if misdirected is not None:
+            await misdirected(scope, receive, send)
+            return
+        try:
+            presented = bearer_token(scope["headers"])
+            caller = Caller(await self._authenticate(presented), presented)
+            if scope["method"] != "POST":
+                await PlainTextResponse("Method not allowed\n", 405, {"allow": "POST"})(scope, receive, send)
+                return
+            body = await _read_body(receive)
+            required = required_scope(parse_message(body))
+            if not covers(caller.token.scope, required):
+                raise InsufficientScope("The operation needs more than the token grants", scope=required)
+        except OAuthError as error:
+            await self._refusal(error)(scope, receive, send)
+            return
+        except MalformedMessage as error:
+            await JSONResponse(error.document(), 400)(scope, receive, send)
+            return
+        scope[SCOPE_KEY] = caller
+        await self._transport(scope, _replay(body, receive), self._last_word(caller, scope, receive, send))
+
+    def _misdirected(self, scope: Scope) -> Response | None:
+        """Refuse other hosts and foreign web pages: DNS rebinding (MCP, streamable HTTP, security)."""
+        hosts = _values(scope, b"host")
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+            return PlainTextResponse("Misdirected request\n", 421)
+        origins = _values(scope, b"origin")
+        if any(origin not in self._origins for origin in origins):
+            return PlainTextResponse("This origin may not call\n", 403)
+        return None
+
+    def _refusal(self, error: OAuthError) -> Response:
+        logger.info("refused: %s", error)
+        if isinstance(error, TemporarilyUnavailable):
+            description = "The token could not be checked. Try again"
+            headers = {"retry-after": str(error.retry_after_seconds)}
+        else:
+            description = error.description
+            challenge = bearer_challenge(
+                error, scope=INITIAL_SCOPE, resource_metadata=self._resource_metadata
+            )
+            headers = {"www-authenticate": challenge}
+        document = {"error": error.error or "unauthorized", "error_description": description}
+        return JSONResponse(document, error.status, headers | NO_STORE)
+
+    def _last_word(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Answer in HTTP when the token turned out bad while the tool ran: there clients act on it.
+
+        The transport would bury it in a JSON-RPC result under status 200.
+        """
+        refused = False
+
+        async def send_unless_refused(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and caller.refusal is not None:
+                refused = True
+                await self._refusal(caller.refusal)(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        return send_unless_refused
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+async def _read_body(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    delivered = False
+
+    async def replay() -> Message:
+        nonlocal delivered
+        if delivered:
+            return await receive()
+        delivered = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay

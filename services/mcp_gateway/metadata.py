@@ -1,0 +1,36 @@
+"""Protected resource metadata (RFC 9728): where an agent learns whom to ask for a token."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from authcore.oauth2_types import ProtectedResourceMetadata
+from mcp_gateway.policy import SCOPES_SUPPORTED
+from mcp_gateway.settings import Settings
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
+
+
+def metadata_url(settings: Settings) -> str:
+    """Return the URL that challenges point to: well-known, with the resource's path (RFC 9728 §3.1)."""
+    return settings.origin + WELL_KNOWN + settings.path.rstrip("/")
+
+
+def metadata_routes(settings: Settings) -> list[Route]:
+    """Return the document's routes: with the resource's path, and at the root where some clients look.
+
+    No token is needed, and any web page may read it.
+    """
+    document = ProtectedResourceMetadata(
+        resource=settings.resource,
+        resource_name=settings.resource_name,
+        authorization_servers=[settings.issuer],
+        scopes_supported=list(SCOPES_SUPPORTED),
+    ).document()
+    headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+
+    async def metadata(_: Request) -> Response:
+        return JSONResponse(document, headers=headers)
+
+    paths = dict.fromkeys((WELL_KNOWN + settings.path.rstrip("/"), WELL_KNOWN))
+    return [Route(path, metadata) for path in paths]

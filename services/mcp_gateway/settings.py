@@ -1,0 +1,79 @@
+"""`GATEWAY_*`: what the gateway is told by its environment."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from authcore.service import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Whom to trust has no default."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
+
+    port: int = Field(default=8080, ge=1, le=65535)
+    resource: str = Field(
+        description="URL agents connect to, and the audience of their tokens (RFC 8707), "
+        "such as https://mcp.demo.example/mcp"
+    )
+    resource_name: str = "Delegant MCP gateway"
+    issuer: str = Field(description="issuer of the access tokens, exactly as in their `iss`")
+    jwks_uri: str = Field(description="where that issuer publishes its signing keys")
+    signing_algorithms: frozenset[str] = Field(
+        default=frozenset({"ES256"}), description="accepted signature algorithms, as a JSON array"
+    )
+    clock_skew_seconds: int = Field(default=30, ge=0, le=300)
+    broker_url: str = Field(description="base URL of the token broker")
+    broker_client_id: str = Field(default="mcp-gateway", description="who we are at the broker")
+    broker_client_key_file: Path = Field(description="file with our private JWK for the broker")
+    api_url: str = Field(description="base URL of the stocks API")
+    api_audience: str = Field(description="the API's name in `aud`, such as https://api.demo.example")
+    allowed_hosts: frozenset[str] = Field(
+        default=frozenset(),
+        description="accepted `Host` headers, as a JSON array; that of the resource if empty",
+    )
+    allowed_origins: frozenset[str] = Field(
+        default=frozenset(), description="web origins that may call us from a browser, as a JSON array"
+    )
+    memory_seconds: int = Field(
+        default=5,
+        ge=0,
+        le=300,
+        description="how long a token's answer is remembered in the process: "
+        "the longest a revoked token can still pass here",
+    )
+    memory_entries: int = Field(default=10_000, ge=1)
+    http_timeout_seconds: float = Field(default=10.0, gt=0)
+
+    @field_validator("resource")
+    @classmethod
+    def _is_canonical(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an http(s) URL without query and fragment (RFC 8707 §2)")
+        return value
+
+    @property
+    def path(self) -> str:
+        """The path of the MCP endpoint."""
+        return urlsplit(self.resource).path or "/"
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority of the resource."""
+        parts = urlsplit(self.resource)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The `Host` headers that name us."""
+        return self.allowed_hosts or frozenset({urlsplit(self.resource).netloc})
+
+    @property
+    def audience(self) -> frozenset[str]:
+        """The spellings of our resource: with and without a trailing slash (MCP, canonical server URI)."""
+        bare = self.resource.rstrip("/")
+        return frozenset({bare, bare + "/"})

@@ -1,0 +1,45 @@
+"""What a tool is to the server: how it is described, and what runs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mcp.types import CallToolResult, TextContent, Tool
+
+from mcp_gateway.broker import Broker
+from mcp_gateway.caller import Caller
+from mcp_gateway.upstream import StocksApi
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The API, and how to get a token for it."""
+
+    api: StocksApi
+    audience: str
+    broker: Broker
+
+    async def token_for(self, caller: Caller, scope: frozenset[str]) -> str:
+        """Return a token for the API that can do no more than `scope` for this caller.
+
+        Raises:
+            InvalidToken: the caller's token died in the meantime.
+            TemporarilyUnavailable: nobody could say.
+        """
+        return await self.broker.exchange(caller.presented, audience=self.audience, scope=scope)
+
+
+Run = Callable[[Upstream, Caller, Mapping[str, Any]], Awaitable[CallToolResult]]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTool:
+    """A tool's public description and its code."""
+
+    definition: Tool
+    run: Run
+
+
+def failed(text: str) -> CallToolResult:
+    """Return an error result whose text tells the model what to do next."""
+    return CallToolResult(content=[TextContent(type="text", text=text)], is_error=True)

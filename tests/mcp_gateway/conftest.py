@@ -1,0 +1,170 @@
+"""The gateway in one process with the real stocks API and a broker that says what a test tells it."""
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import httpx
+import pytest
+from asgi_lifespan import LifespanManager
+from fastapi import FastAPI
+
+from mcp_gateway.app import create_app
+from mcp_gateway.settings import Settings
+from stocks.app import create_app as create_stocks
+from stocks.settings import Settings as StocksSettings
+from tests.support.issuer import ISSUER, JWKS_URI, Clock, Issuer, ec_key
+
+RESOURCE = "https://mcp.test/mcp"
+API = "https://api.demo.example"
+METADATA = "https://mcp.test/.well-known/oauth-protected-resource/mcp"
+
+MODERN = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+}
+LEGACY = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+
+
+@dataclass
+class FakeBroker:
+    """Knows opaque tokens by name; counts what it is asked."""
+
+    issuer: Issuer
+    tokens: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    introspections: int = 0
+    exchanges: int = 0
+    forms: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    answer: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        self.forms.append(form)
+        told = self.answer(request)
+        if request.url.path == "/introspect":
+            self.introspections += 1
+            return told or self._introspect(form["token"])
+        self.exchanges += 1
+        return told or self._exchange(form)
+
+    def _introspect(self, token: str) -> httpx.Response:
+        if token not in self.tokens:
+            return httpx.Response(204)
+        jwt = self.issuer.sign(**self.tokens[token])
+        return httpx.Response(200, text=jwt, headers={"content-type": "application/jwt"})
+
+    def _exchange(self, form: dict[str, str]) -> httpx.Response:
+        if form["subject_token"] not in self.tokens:
+            return httpx.Response(400, json={"error": "invalid_grant"})
+        claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
+        claims["scope"] = form["scope"]
+        return httpx.Response(
+            200, json={"access_token": self.issuer.sign(**claims), "expires_in": 900}
+        )
+
+
+@dataclass
+class Network:
+    """Everything the gateway can reach. Anything else is refused."""
+
+    issuer: Issuer
+    broker: FakeBroker
+    stocks: FastAPI
+    clock: Clock
+    api: Callable[[httpx.Request], httpx.Response] | None = None
+    api_requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        match request.url.host:
+            case "login.test":
+                return self.issuer.respond(request)
+            case "broker.test":
+                await request.aread()
+                return self.broker(request)
+            case "api.test":
+                self.api_requests.append(request)
+                if self.api is not None:
+                    return self.api(request)
+                return await httpx.ASGITransport(self.stocks).handle_async_request(request)
+            case host:
+                raise httpx.ConnectError(f"nobody at {host}")
+
+
+@dataclass
+class Gateway:
+    """The gateway under test, and how to talk to it."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    network: Network
+
+    async def post(
+        self, message: object, *, token: str | None = "john", headers: dict[str, str] | None = None
+    ) -> httpx.Response:
+        content = message if isinstance(message, bytes) else json.dumps(message).encode()
+        bearer = {} if token is None else {"authorization": f"Bearer {token}"}
+        return await self.http.post("/mcp", content=content, headers=LEGACY | bearer | (headers or {}))
+
+    async def call(self, tool: str, *, token: str | None = "john", **arguments: Any) -> httpx.Response:
+        return await self.post(call_message(tool, **arguments), token=token)
+
+
+def call_message(tool: str, **arguments: Any) -> dict[str, Any]:
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "tools/call",
+        "params": {"name": tool, "arguments": arguments},
+    }
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    key_file = tmp_path / "client-key.json"
+    key_file.write_text(json.dumps(ec_key("gateway").as_dict(private=True)))
+    return Settings(
+        resource=RESOURCE,
+        issuer=ISSUER,
+        jwks_uri=JWKS_URI,
+        broker_url="https://broker.test",
+        broker_client_key_file=key_file,
+        api_url="https://api.test",
+        api_audience=API,
+        allowed_origins=frozenset({"https://inspector.test"}),
+    )
+
+
+@pytest.fixture
+async def gateway(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
+    issuer = Issuer()
+    broker = FakeBroker(
+        issuer,
+        {
+            "john": {"sub": "john", "region": "USA", "delegationId": "d-john"},
+            "jane": {"sub": "jane", "region": "Europe", "delegationId": "d-jane"},
+            "nobody": {"sub": "nobody", "scope": "profile", "delegationId": "d-nobody"},
+        },
+    )
+    network_clock = clock
+    stocks = create_stocks(
+        StocksSettings(issuer=ISSUER, jwks_uri=JWKS_URI, audience=API),
+        transport=issuer.transport(),
+        now=network_clock,
+    )
+    network = Network(issuer, broker, stocks, clock)
+    app = create_app(settings, transport=httpx.MockTransport(network), now=clock)
+    async with LifespanManager(stocks) as running_stocks, LifespanManager(app) as running:
+        network.stocks = running_stocks.app  # type: ignore[assignment]
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(running.app), base_url="https://mcp.test"
+        ) as http:
+            yield Gateway(app, http, network)

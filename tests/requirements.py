@@ -1,0 +1,73 @@
+"""What binds us: requirement id → where it is written → what we do. Tests name the ids they show.
+
+`tests/test_requirements.py` keeps the two complete.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+MCP: Final = "https://modelcontextprotocol.io/specification/2026-07-28/basic/"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One behaviour somebody else's document asks of us."""
+
+    source: str
+    behaviour: str
+
+
+REQUIREMENTS: Final[dict[str, Requirement]] = {
+    "prm-document": Requirement(
+        MCP + "authorization/authorization-server-discovery",
+        "The RFC 9728 document names the authorization server, with the resource's path and at the root",
+    ),
+    "bearer-header": Requirement(
+        MCP + "authorization#token-requirements",
+        "Every request needs a bearer token in the header; one in the query string is none",
+    ),
+    "token-validated": Requirement(
+        MCP + "authorization#token-handling",
+        "Tokens are validated, audience included, before anything is processed; bad ones get 401",
+    ),
+    "no-passthrough": Requirement(
+        MCP + "authorization/security-considerations",
+        "The agent's token goes to the broker alone; the API gets another one",
+    ),
+    "challenge-scope": Requirement(
+        MCP + "authorization#protected-resource-metadata-discovery-requirements",
+        "Challenges name the scope to ask for, and never offline_access",
+    ),
+    "insufficient-scope": Requirement(
+        MCP + "authorization#runtime-insufficient-scope-errors",
+        "403 insufficient_scope with all scopes of the operation, before the transport",
+    ),
+    "scope-hierarchy": Requirement(
+        MCP + "authorization#runtime-insufficient-scope-errors", "A wider scope grants what is below it"
+    ),
+    "canonical-resource": Requirement(
+        MCP + "authorization#canonical-server-uri",
+        "A token for the resource with or without a trailing slash is for us",
+    ),
+    "origin-and-host": Requirement(
+        MCP + "transports/streamable-http#security-warning",
+        "A foreign Origin gets 403; a foreign Host is not served",
+    ),
+    "no-error-without-credentials": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc6750#section-3.1",
+        "A request without credentials gets a challenge without an error code",
+    ),
+    "both-eras": Requirement(
+        MCP + "transports/streamable-http", "Clients of 2026-07-28 and of 2025 are served on one endpoint"
+    ),
+    "body-decides": Requirement(
+        MCP + "transports/streamable-http",
+        "Authorization reads the body; a header that says otherwise changes nothing",
+    ),
+    "tools-list-private": Requirement(
+        MCP + "patterns/caching",
+        "tools/list holds what this token may use, in a fixed order, cacheScope private",
+    ),
+    "post-only": Requirement(MCP + "transports/streamable-http", "GET and DELETE on the endpoint get 405"),
+    "unknown-tool": Requirement(MCP + "patterns/errors", "An unknown tool is JSON-RPC error -32602"),
+}
