@@ -32,21 +32,23 @@ def pooled_client(
         max_connections: connections kept to all hosts together.
         tls: trust anchors and client certificate; the system's when absent.
     """
-    context = tls or ssl.create_default_context()
-
-    def session() -> ClientSession:
-        connector = TCPConnector(limit=max_connections, ssl=context, keepalive_timeout=30)
-        # A shared client must not carry one user's cookies into another's request.
-        return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
-
     client = httpx.AsyncClient(
-        transport=transport or AiohttpTransport(client=session, verify=context),
+        transport=transport or _network(max_connections, tls or ssl.create_default_context()),
         timeout=timeout_seconds,
         follow_redirects=False,
         trust_env=False,
     )
     HTTPXClientInstrumentor.instrument_client(client)
     return client
+
+
+def _network(max_connections: int, context: ssl.SSLContext) -> AiohttpTransport:
+    def session() -> ClientSession:
+        connector = TCPConnector(limit=max_connections, ssl=context, keepalive_timeout=30)
+        # A shared client must not carry one user's cookies into another's request.
+        return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), auto_decompress=False)
+
+    return AiohttpTransport(client=session, verify=context)
 
 
 @dataclass(frozen=True, slots=True)

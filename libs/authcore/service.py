@@ -2,13 +2,15 @@
 
 import argparse
 import gc
+import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, cast
 
 import uvicorn
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -27,12 +29,20 @@ MAX_HEADER_BYTES = 16 * 1024
 class ServiceSettings(BaseSettings):
     """What every service is told by its environment, besides its own settings."""
 
-    host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=1, le=65535)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    shutdown_grace_seconds: int = Field(default=20, ge=0)
-    backlog: int = Field(default=4096, ge=1)
-    otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="debug, info, warning or error"
+    )
+    shutdown_grace_seconds: int = Field(
+        default=20, ge=0, description="how long running requests may finish after SIGTERM"
+    )
+    backlog: int = Field(default=4096, ge=1, description="connections the kernel holds for us")
+    otlp_endpoint: str | None = Field(
+        default=None,
+        validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
+        description="where spans go (OTLP/HTTP); none are recorded without",
+    )
 
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -125,14 +135,22 @@ def parse_no_arguments(program: str, description: str, kind: type[ServiceSetting
     lines: list[str] = []
     for name, field in kind.model_fields.items():
         variable = str(field.validation_alias or prefix + name.upper())
-        default = "required" if field.is_required() else f"default {field.get_default()}"
-        lines.append(f"  {variable}  {field.description or ''} ({default})")
+        lines.append(f"  {variable}\n      {field.description or ''} ({_default(field)})")
     argparse.ArgumentParser(
         prog=f"python -m {program}",
         description=description,
         epilog="environment variables:\n" + "\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).parse_args()
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, frozenset):
+        return "default " + json.dumps(sorted(cast("frozenset[str]", value)))
+    return "optional" if value in (None, "", {}) or isinstance(value, SecretStr) else f"default {value}"
 
 
 def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None:

@@ -36,12 +36,7 @@ MAX_BODY_BYTES = 256 * 1024
 def create_app(
     settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
 ) -> FastAPI:
-    """Return the gateway. `transport` stands in for the network in tests.
-
-    Raises:
-        OSError: the client key file cannot be read.
-        ValueError: the client key is not a private JWK.
-    """
+    """Return the gateway. `transport` stands in for the network in tests."""
     client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
     jwks = JwksClient(client, settings.jwks_uri, now=now)
     broker = _broker(settings, client, now)

@@ -1,11 +1,15 @@
 """`GATEWAY_*`: what the gateway is told by its environment."""
 
+import json
 from pathlib import Path
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
+from authcore.client_assertion import ClientAssertionSigner
+from authcore.clock import system_clock
 from authcore.service import ServiceSettings
 
 
@@ -14,18 +18,18 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
 
-    port: int = Field(default=8080, ge=1, le=65535)
+    port: int = Field(default=8080, ge=1, le=65535, description="port to listen on")
     resource: str = Field(
         description="URL agents connect to, and the audience of their tokens (RFC 8707), "
         "such as https://mcp.demo.example/mcp"
     )
-    resource_name: str = "Delegant MCP gateway"
+    resource_name: str = Field(default="Delegant MCP gateway", description="what people read in the metadata")
     issuer: str = Field(description="issuer of the access tokens, exactly as in their `iss`")
     jwks_uri: str = Field(description="where that issuer publishes its signing keys")
     signing_algorithms: frozenset[str] = Field(
         default=frozenset({"ES256"}), description="accepted signature algorithms, as a JSON array"
     )
-    clock_skew_seconds: int = Field(default=30, ge=0, le=300)
+    clock_skew_seconds: int = Field(default=30, ge=0, le=300, description="how far clocks may differ")
     broker_url: str = Field(description="base URL of the token broker")
     broker_client_id: str = Field(default="mcp-gateway", description="who we are at the broker")
     broker_client_key_file: Path = Field(description="file with our private JWK for the broker")
@@ -45,8 +49,10 @@ class Settings(ServiceSettings):
         description="how long a token's answer is remembered in the process: "
         "the longest a revoked token can still pass here",
     )
-    memory_entries: int = Field(default=10_000, ge=1)
-    http_timeout_seconds: float = Field(default=10.0, gt=0)
+    memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
+    http_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="limit for each step of a request to the broker and the API"
+    )
 
     @field_validator("resource")
     @classmethod
@@ -54,6 +60,18 @@ class Settings(ServiceSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("must be an http(s) URL without query and fragment (RFC 8707 §2)")
+        return value
+
+    @field_validator("broker_client_key_file")
+    @classmethod
+    def _holds_a_key(cls, value: Path) -> Path:
+        try:
+            document: object = json.loads(value.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot be read as JSON: {type(error).__name__}") from None
+        if not isinstance(document, dict):
+            raise ValueError("does not hold a JWK")
+        ClientAssertionSigner("", cast("dict[str, Any]", document), now=system_clock)
         return value
 
     @property

@@ -1,7 +1,11 @@
 """Where an agent learns whom to ask (RFC 9728)."""
 
+from pathlib import Path
+
 import pytest
 
+from authcore.service import load_settings
+from mcp_gateway.settings import Settings
 from tests.mcp_gateway.conftest import RESOURCE, Gateway
 from tests.support.issuer import ISSUER
 
@@ -26,3 +30,21 @@ async def test_the_document_needs_no_token_and_any_page_may_read_it(gateway: Gat
 async def test_the_gateway_is_alive_and_ready(gateway: Gateway) -> None:
     assert (await gateway.http.get("/livez")).status_code == 200
     assert (await gateway.http.get("/readyz")).json() == {"signing keys": "ok"}
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"kty": "EC"}'])
+def test_a_client_key_that_cannot_sign_stops_the_start_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    key_file = tmp_path / "key.json"
+    if content is not None:
+        key_file.write_text(content)
+    for name in ("RESOURCE", "JWKS_URI", "BROKER_URL", "API_URL"):
+        monkeypatch.setenv(f"GATEWAY_{name}", f"https://{name.lower().replace('_', '-')}.test/mcp")
+    monkeypatch.setenv("GATEWAY_ISSUER", ISSUER)
+    monkeypatch.setenv("GATEWAY_API_AUDIENCE", "https://api.demo.example")
+    monkeypatch.setenv("GATEWAY_BROKER_CLIENT_KEY_FILE", str(key_file))
+    with pytest.raises(SystemExit):
+        load_settings(Settings)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("GATEWAY_BROKER_CLIENT_KEY_FILE: ")
