@@ -90,6 +90,11 @@ def covers(granted: frozenset[str], required: frozenset[str]) -> bool:
     return all(_reaches(granted, scope) for scope in required)
 
 
+def common(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    """Return the scopes that both sets reach: `stocks` and `stocks/read` have `stocks/read` in common."""
+    return frozenset(scope for scope in one | other if _reaches(one, scope) and _reaches(other, scope))
+
+
 def _reaches(granted: frozenset[str], scope: str) -> bool:
     while scope not in granted:
         scope, slash, _ = scope.rpartition("/")

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, cast
 import uvicorn
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -60,6 +60,10 @@ def load_settings(kind: type[S]) -> S:
         for problem in error.errors(include_input=False, include_url=False):
             name = prefix + "_".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name}: {problem['msg']}\n")
+        raise SystemExit(2) from None
+    except SettingsError as error:
+        # Its text names the field; its cause would show what could not be parsed.
+        sys.stderr.write(f"{error}: it must be JSON\n")
         raise SystemExit(2) from None
 
 
@@ -131,17 +135,22 @@ def health_routes(checks: Mapping[str, Check]) -> list[Route]:
 
 def parse_no_arguments(program: str, description: str, kind: type[ServiceSettings]) -> None:
     """Answer `--help` with the settings and their environment variables; refuse any other argument."""
+    argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=description,
+        epilog=settings_help(kind),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
+
+
+def settings_help(kind: type[ServiceSettings]) -> str:
+    """Return the lines of a `--help` that name the settings' environment variables."""
     prefix = kind.model_config.get("env_prefix", "")
     lines: list[str] = []
     for name, field in kind.model_fields.items():
         variable = str(field.validation_alias or prefix + name.upper())
         lines.append(f"  {variable}\n      {field.description or ''} ({_default(field)})")
-    argparse.ArgumentParser(
-        prog=f"python -m {program}",
-        description=description,
-        epilog="environment variables:\n" + "\n".join(lines),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).parse_args()
+    return "environment variables:\n" + "\n".join(lines)
 
 
 def _default(field: FieldInfo) -> str:
@@ -159,6 +168,8 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    # One line for each outbound request, with its URL: more than an operator wants to read.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # What start-up made lives as long as the process: keep it out of every later collection.
     gc.collect()
     gc.freeze()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from authcore.claims import actors_of, audience_of, context_of, covers, format_scope, parse_scope
+from authcore.claims import actors_of, audience_of, common, context_of, covers, format_scope, parse_scope
 from authcore.errors import InvalidToken
 
 
@@ -24,6 +24,12 @@ from authcore.errors import InvalidToken
 )
 def test_a_scope_contains_what_is_below_it(granted: set[str], required: set[str], reaches: bool) -> None:
     assert covers(frozenset(granted), frozenset(required)) is reaches
+
+
+def test_what_two_sets_of_scopes_have_in_common_is_what_both_reach() -> None:
+    wide, narrow = frozenset({"stocks", "profile"}), frozenset({"stocks/read", "mail"})
+    assert common(wide, narrow) == common(narrow, wide) == {"stocks/read"}
+    assert common(narrow, frozenset({"stocks/trade"})) == frozenset()
 
 
 def test_scopes_have_one_spelling() -> None:

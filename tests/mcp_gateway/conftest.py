@@ -17,17 +17,11 @@ from mcp_gateway.settings import Settings
 from stocks.app import create_app as create_stocks
 from stocks.settings import Settings as StocksSettings
 from tests.support.issuer import ISSUER, JWKS_URI, Clock, Issuer, ec_key
+from tests.support.messages import LEGACY, call_message
 
 RESOURCE = "https://mcp.test/mcp"
 API = "https://api.demo.example"
 METADATA = "https://mcp.test/.well-known/oauth-protected-resource/mcp"
-
-MODERN = {
-    "content-type": "application/json",
-    "accept": "application/json, text/event-stream",
-    "mcp-protocol-version": "2026-07-28",
-}
-LEGACY = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
 
 
 @dataclass
@@ -109,15 +103,6 @@ class Gateway:
 
     async def call(self, tool: str, *, token: str | None = "john", **arguments: Any) -> httpx.Response:
         return await self.post(call_message(tool, **arguments), token=token)
-
-
-def call_message(tool: str, **arguments: Any) -> dict[str, Any]:
-    return {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {"name": tool, "arguments": arguments},
-    }
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.mcp_gateway.conftest import METADATA, MODERN, Gateway, call_message
+from tests.mcp_gateway.conftest import METADATA, Gateway
 from tests.support.forgery import FORGERIES
+from tests.support.messages import MODERN, call_message
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 

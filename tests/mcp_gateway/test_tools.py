@@ -10,7 +10,8 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.mcp_gateway.conftest import API, MODERN, Gateway, call_message
+from tests.mcp_gateway.conftest import API, Gateway
+from tests.support.messages import MODERN, call_message
 
 USA = {"COM1": 450.22, "COM4": 180.75}
 EUROPE = {"COM2": 250.62, "COM3": 21.07}

@@ -1,0 +1,11 @@
+"""JSON-RPC messages and headers as MCP clients send them."""
+
+from typing import Any, Final
+
+LEGACY: Final = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+MODERN: Final = LEGACY | {"mcp-protocol-version": "2026-07-28"}
+
+
+def call_message(tool: str, **arguments: Any) -> dict[str, Any]:
+    params = {"name": tool, "arguments": arguments}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
