@@ -1,0 +1,1 @@
+"""How an authorization server wants to be asked for a token exchange."""

@@ -1,0 +1,96 @@
+"""Who calls the broker, and what it may ask for (RFC 6749 §2.3, RFC 7523 §2.2)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from authcore.claims import covers
+from authcore.client_assertion import ClientAssertionVerifier, StaticKeys, claimed_client
+from authcore.clock import Clock
+from authcore.errors import InvalidClient, InvalidRequest, InvalidScope, InvalidTarget
+from authcore.forms import Form
+from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
+from token_broker.redis_client import BoundedRedis
+from token_broker.sealing import fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A registered client of the broker. What is not listed is not allowed."""
+
+    client_id: str
+    keys: StaticKeys
+    resource: frozenset[str]
+    """The spellings of the audience that subject tokens must have when this caller presents them."""
+    audiences: frozenset[str]
+    scopes: frozenset[str]
+
+    def require_audience(self, audience: str) -> None:
+        """Return if this caller may have tokens for `audience`.
+
+        Raises:
+            InvalidTarget: it may not.
+        """
+        if audience not in self.audiences:
+            raise InvalidTarget("The audience is not one this client may ask for")
+
+    def require_scope(self, scope: frozenset[str]) -> None:
+        """Return if this caller may have all of these scopes.
+
+        Raises:
+            InvalidScope: it may not.
+        """
+        if not covers(self.scopes, scope):
+            raise InvalidScope("The scope is wider than this client may ask for")
+
+
+class ReplayGuard:
+    """Remembers assertions in Redis, for all replicas, until they have expired."""
+
+    def __init__(self, redis: BoundedRedis, *, now: Clock) -> None:
+        self._redis = redis
+        self._now = now
+
+    async def first_use(self, key: str, until: int) -> bool:
+        """Tell whether `key` is seen for the first time.
+
+        Raises:
+            TemporarilyUnavailable: Redis could not say; then nobody may pass.
+        """
+        seconds = max(until - self._now(), 1)
+        async with self._redis.use() as redis:
+            # A digest bounds the name: the caller chose what is in it.
+            return bool(await redis.set(f"{{j:{fingerprint(key)}}}", b"1", nx=True, ex=seconds))
+
+
+class ClientAuthentication:
+    """Turns the client assertion of a request into a `Caller`."""
+
+    def __init__(self, callers: Mapping[str, Caller], verifier: ClientAssertionVerifier) -> None:
+        self._callers = callers
+        self._verifier = verifier
+
+    async def authenticate(self, request: Request, form: Form) -> Caller:
+        """Return the caller that this request proves to come from.
+
+        Raises:
+            InvalidClient: no proof, a wrong one, a used one or an unknown client.
+            TemporarilyUnavailable: it could not be checked.
+        """
+        if "authorization" in request.headers:
+            raise InvalidClient("Authenticate with private_key_jwt", reason="Authorization header used")
+        assertion = form.get("client_assertion")
+        if assertion is None or form.get("client_assertion_type") != CLIENT_ASSERTION_JWT_BEARER:
+            raise InvalidClient("Authenticate with private_key_jwt", reason="no client assertion")
+        if form.get("client_secret") is not None:
+            raise InvalidRequest("More than one way of client authentication")
+        client_id = claimed_client(assertion)
+        caller = None if client_id is None else self._callers.get(client_id)
+        # One answer for unknown clients and bad proofs: neither is told which it is.
+        if caller is None:
+            raise InvalidClient("The client assertion is not acceptable", reason="unknown client")
+        if form.get("client_id") not in (None, caller.client_id):
+            raise InvalidClient("The client assertion is not acceptable", reason="client_id differs from sub")
+        await self._verifier.verify(assertion, caller.client_id, caller.keys)
+        return caller

@@ -1,0 +1,228 @@
+"""Token exchange (RFC 8693): a JWT for one audience that can do no more than its subject token."""
+
+from dataclasses import dataclass, field
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from authcore.claims import VerifiedToken, common, covers, format_scope
+from authcore.clock import Clock
+from authcore.errors import (
+    InvalidGrant,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    InvalidToken,
+    UnsupportedGrantType,
+)
+from authcore.forms import Form
+from authcore.oauth2_types import (
+    GRANT_TOKEN_EXCHANGE,
+    NO_STORE,
+    TOKEN_TYPE_ACCESS_TOKEN,
+    TOKEN_TYPE_JWT,
+    TokenResponse,
+)
+from authcore.validator import TokenValidator
+from token_broker.adapters.rfc8693 import TokenRequest
+from token_broker.authorization_server import AuthorizationServer, process_exchange
+from token_broker.client_auth import Caller
+from token_broker.delegations import AlreadyRevoked, DelegationStore, exchanged
+from token_broker.introspection import Introspection, Subject, misbehaviour
+from token_broker.sealing import fingerprint
+from token_broker.single_flight import ExchangeFlights, FlightKey
+
+DEAD = "The subject token is not active"
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRequest:
+    """What a caller asks for. Without a scope it asks for all it may have."""
+
+    subject_token: str = field(repr=False)
+    audience: str
+    scope: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A token for the target, verified."""
+
+    token: VerifiedToken
+    jwt: str = field(repr=False)
+
+
+def parse_exchange(form: Form) -> ExchangeRequest:
+    """Return the request, if it is one we serve.
+
+    Spec: RFC 8693 §2.1.
+
+    Raises:
+        UnsupportedGrantType: another grant type.
+        InvalidTarget: more than one target.
+        InvalidRequest: a parameter is missing, repeated or not supported.
+    """
+    if form.require("grant_type") != GRANT_TOKEN_EXCHANGE:
+        raise UnsupportedGrantType("Only token exchange is offered")
+    subject_token = form.require("subject_token")
+    if form.require("subject_token_type") != TOKEN_TYPE_ACCESS_TOKEN:
+        raise InvalidRequest("The subject token must be an access token")
+    if form.get("requested_token_type") not in (None, TOKEN_TYPE_ACCESS_TOKEN, TOKEN_TYPE_JWT):
+        raise InvalidRequest("Only access tokens are issued")
+    if form.get("actor_token") is not None or form.get("actor_token_type") is not None:
+        raise InvalidRequest("The actor is the authenticated client; actor tokens are not accepted")
+    audiences = form.get_all("audience")
+    if len(audiences) > 1 or form.get_all("resource"):
+        raise InvalidTarget("Name one target, with the parameter audience")
+    scope = form.get("scope")
+    return ExchangeRequest(
+        subject_token, form.require("audience"), None if scope is None else frozenset(scope.split())
+    )
+
+
+def exchange_response(issued: Issued, *, now: int) -> Response:
+    """Return the successful answer (RFC 8693 §2.2.1); its lifetime counts from now, not from the exchange."""
+    document = TokenResponse(
+        access_token=issued.jwt,
+        expires_in=max(issued.token.expires_at - now, 0),
+        scope=format_scope(issued.token.scope),
+        issued_token_type=TOKEN_TYPE_ACCESS_TOKEN,
+    ).document()
+    return JSONResponse(document, headers=NO_STORE)
+
+
+class TargetValidators:
+    """One validator for each audience that callers may ask for."""
+
+    def __init__(self, validators: dict[str, TokenValidator]) -> None:
+        self._validators = validators
+
+    async def validate(self, jwt: str, audience: str) -> VerifiedToken:
+        """Return the claims of a token for `audience` and nobody else.
+
+        Raises:
+            InvalidToken: it is not one.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
+        token = await self._validators[audience].validate(jwt)
+        if token.audience != frozenset({audience}):
+            raise InvalidToken("The token is for more than the audience asked for")
+        return token
+
+
+class Exchange:
+    """Gives out tokens for a target: from Redis if there is one, else by the authorization server."""
+
+    def __init__(
+        self,
+        introspection: Introspection,
+        store: DelegationStore,
+        server: AuthorizationServer,
+        validators: TargetValidators,
+        *,
+        now: Clock,
+    ) -> None:
+        self._introspection = introspection
+        self._store = store
+        self._server = server
+        self._validators = validators
+        self._now = now
+        self._flights = ExchangeFlights[Issued]()
+
+    async def exchange(self, request: ExchangeRequest, caller: Caller) -> Issued:
+        """Return a token for the audience, no wider and no longer than the subject token.
+
+        A subject token that is not active is `invalid_grant`, as with every other grant (RFC 6749 §5.2);
+        RFC 8693 §2.2.2 has `invalid_request`, which a caller could not tell from a mistake of its own.
+
+        Raises:
+            InvalidGrant: the subject token is not active for this caller.
+            InvalidTarget: this caller may not have tokens for that audience.
+            InvalidScope: the scope is wider than the caller's or the subject's, or nothing is left of it.
+            TemporarilyUnavailable: nobody could say.
+        """
+        caller.require_audience(request.audience)
+        if request.scope is not None:
+            caller.require_scope(request.scope)
+        subject = await self._introspection.subject(request.subject_token, caller)
+        if subject is None:
+            raise InvalidGrant(DEAD)
+        scope = _granted(request, subject, caller)
+        wanted = TokenRequest(request.subject_token, request.audience, scope)
+        key = FlightKey(subject.delegation.tag, fingerprint(request.subject_token), request.audience, scope)
+        return await self._flights.run(key, lambda: self._issue(wanted, subject))
+
+    async def _issue(self, request: TokenRequest, subject: Subject) -> Issued:
+        token, entry = request.subject_token, exchanged(request.audience, request.scope)
+        remembered = await self._store.read(subject.delegation, token, entry)
+        if remembered is not None:
+            try:
+                return await self._checked(remembered, request, subject.token)
+            except InvalidToken:
+                # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
+                pass
+        jwt = await self._ask(request)
+        try:
+            issued = await self._checked(jwt, request, subject.token)
+        except InvalidToken as error:
+            raise misbehaviour(f"the exchanged token: {error.reason}") from None
+        try:
+            await self._store.write(
+                subject.delegation,
+                token,
+                entry,
+                jwt,
+                expires_at=issued.token.expires_at,
+                subject_expires_at=subject.token.expires_at,
+            )
+        except AlreadyRevoked:
+            raise InvalidGrant(DEAD, reason="revoked while the exchange was under way") from None
+        return issued
+
+    async def _ask(self, request: TokenRequest) -> str:
+        try:
+            return process_exchange(await self._server.send_exchange(request))
+        except InvalidGrant:
+            # Redis may still call it active.
+            await self._store.forget(request.subject_token)
+            raise InvalidGrant(DEAD) from None
+        except InvalidRequest:
+            # Either the subject token is dead or our request is wrong: introspection tells which.
+            if await self._introspection.is_dead(request.subject_token):
+                raise InvalidGrant(DEAD) from None
+            raise misbehaviour("the exchange was refused as invalid_request for a good token") from None
+
+    async def _checked(self, jwt: str, request: TokenRequest, subject: VerifiedToken) -> Issued:
+        token = await self._validators.validate(jwt, request.audience)
+        problem = _violation(token, request.scope, subject, now=self._now())
+        if problem is not None:
+            raise InvalidToken("The token is wider than its subject", reason=problem)
+        return Issued(token, jwt)
+
+
+def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> frozenset[str]:
+    """Return the scopes to ask for (RFC 8693 §2.1: without `scope`, the server's choice)."""
+    scope = common(subject.token.scope, caller.scopes) if request.scope is None else request.scope
+    if not scope or not covers(subject.token.scope, scope):
+        raise InvalidScope("The scope is wider than the subject token's")
+    return scope
+
+
+def _violation(
+    token: VerifiedToken, scope: frozenset[str], subject: VerifiedToken, *, now: int
+) -> str | None:
+    """Return how the token exceeds its subject or the request, or nothing."""
+    if token.subject != subject.subject:
+        return "another subject"
+    if not token.scope or not token.scope <= scope or not covers(subject.scope, token.scope):
+        return "no scope, or more than was asked for"
+    if token.expires_at > subject.expires_at:
+        return "it outlives the subject token"
+    if token.expires_at <= now:
+        return "it has expired"
+    if (
+        None not in (token.delegation_id, subject.delegation_id)
+        and token.delegation_id != subject.delegation_id
+    ):
+        return "another delegation"
+    return None

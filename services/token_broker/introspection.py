@@ -1,0 +1,209 @@
+"""Introspection of access tokens (RFC 7662): from an opaque token to the JWT that stands for it."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import Response
+from fastapi.responses import JSONResponse
+
+from authcore.bearer import MAX_BEARER_BYTES
+from authcore.claims import VerifiedToken, format_scope
+from authcore.clock import Clock
+from authcore.errors import InvalidToken, TemporarilyUnavailable, WrongAudience
+from authcore.oauth2_types import MEDIA_TYPE_JWT, NO_STORE, WireModel
+from authcore.single_flight import SingleFlight
+from authcore.validator import TokenValidator
+from token_broker.authorization_server import AuthorizationServer, process_introspection
+from token_broker.client_auth import Caller
+from token_broker.delegations import (
+    PHANTOM,
+    AlreadyRevoked,
+    Delegation,
+    DelegationStore,
+    delegation_of,
+)
+from token_broker.sealing import Sealer, fingerprint
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An active subject token: its claims, its delegation and the JWT that stands for it."""
+
+    token: VerifiedToken
+    delegation: Delegation
+    jwt: str = field(repr=False)
+
+
+class Introspection:
+    """Says what a token stands for: from Redis if it is known there, else by the authorization server."""
+
+    def __init__(
+        self,
+        store: DelegationStore,
+        server: AuthorizationServer,
+        validator: TokenValidator,
+        sealer: Sealer,
+        *,
+        now: Clock,
+    ) -> None:
+        self._store = store
+        self._server = server
+        self._validator = validator
+        self._sealer = sealer
+        self._now = now
+        self._flights = SingleFlight[str, Subject | None]()
+
+    async def subject(self, token: str, caller: Caller) -> Subject | None:
+        """Return the token's subject, or `None` when it is not active *for this caller* (RFC 7662 §2.2, §4).
+
+        Raises:
+            TemporarilyUnavailable: nobody could say.
+        """
+        if len(token) > MAX_BEARER_BYTES:
+            return None
+        subject = await self._flights.run(fingerprint(token), lambda: self._look_up(token))
+        if subject is None or not subject.token.audience & caller.resource:
+            return None
+        return subject if subject.token.expires_at > self._now() else None
+
+    async def is_dead(self, token: str) -> bool:
+        """Tell whether the authorization server calls the token inactive now, whatever Redis remembers.
+
+        Raises:
+            TemporarilyUnavailable: it did not say.
+        """
+        return await self._ask(token) is None
+
+    async def _look_up(self, token: str) -> Subject | None:
+        found = await self._store.find(token)
+        if found is not None:
+            if found.revoked:
+                return None
+            subject = await self._remembered(found.phantom, token)
+            if subject is not None and subject.delegation.tag == found.tag:
+                return subject
+        return await self._ask(token)
+
+    async def _remembered(self, phantom: str | None, token: str) -> Subject | None:
+        # It was verified before it was kept; since then its key may have been withdrawn.
+        try:
+            return None if phantom is None else await self._verified(phantom, token)
+        except InvalidToken:
+            return None
+
+    async def _ask(self, token: str) -> Subject | None:
+        phantom = process_introspection(await self._server.send_introspection(token))
+        if phantom is None:
+            await self._store.forget(token)
+            return None
+        try:
+            subject = await self._verified(phantom, token)
+        except WrongAudience:
+            return None
+        except InvalidToken as error:
+            raise misbehaviour(f"the JWT of introspection: {error.reason}") from None
+        expires_at = subject.token.expires_at
+        try:
+            await self._store.write(
+                subject.delegation,
+                token,
+                PHANTOM,
+                phantom,
+                expires_at=expires_at,
+                subject_expires_at=expires_at,
+            )
+        except AlreadyRevoked:
+            return None
+        return subject
+
+    async def _verified(self, phantom: str, token: str) -> Subject:
+        verified = await self._validator.validate(phantom)
+        return Subject(verified, delegation_of(verified, token, self._sealer), phantom)
+
+
+def misbehaviour(reason: str) -> TemporarilyUnavailable:
+    """Return the error for an answer of the authorization server that must not be passed on; it is logged."""
+    logger.error("an answer of the authorization server was refused: %s", reason)
+    return TemporarilyUnavailable("The authorization server gave an unacceptable answer", reason=reason)
+
+
+class IntrospectionResponse(WireModel):
+    """RFC 7662 §2.2, with the context claims of the token."""
+
+    active: bool
+    scope: str | None = None
+    client_id: str | None = None
+    token_type: str | None = None
+    sub: str | None = None
+    aud: str | list[str] | None = None
+    iss: str | None = None
+    exp: int | None = None
+    iat: int | None = None
+    jti: str | None = None
+    act: dict[str, Any] | None = None
+    cnf: dict[str, str] | None = None
+    delegationId: str | None = None  # noqa: N815  the claim's name
+    region: str | None = None
+    client_type: str | None = None
+    client_assurance_level: int | None = None
+    purpose: str | None = None
+
+
+def introspection_response(subject: Subject | None, accept: str) -> Response:
+    """Return what the `Accept` header asks for.
+
+    With `application/jwt`: the JWT itself, or 204 for a token that is not active. Else JSON (RFC 7662 §2.2).
+    """
+    if wants_jwt(accept):
+        if subject is None:
+            return Response(status_code=204, headers=NO_STORE)
+        return Response(subject.jwt, media_type=MEDIA_TYPE_JWT, headers=NO_STORE)
+    document = IntrospectionResponse(active=False) if subject is None else _described(subject.token)
+    return JSONResponse(document.document(), headers=NO_STORE)
+
+
+def wants_jwt(accept: str) -> bool:
+    """Tell whether `application/jwt` is named and JSON is not preferred to it (RFC 9110 §12.5.1)."""
+    weights: dict[str, float] = {}
+    for media_range in accept.split(","):
+        name, *parameters = (part.strip().lower() for part in media_range.split(";"))
+        weights[name] = _weight(parameters)
+    weight = weights.get(MEDIA_TYPE_JWT, 0.0)
+    return weight > 0 and weight >= weights.get("application/json", 0.0)
+
+
+def _weight(parameters: list[str]) -> float:
+    quality = next((p.removeprefix("q=") for p in parameters if p.startswith("q=")), "1")
+    try:
+        return float(quality)
+    except ValueError:
+        return 0.0
+
+
+def _described(token: VerifiedToken) -> IntrospectionResponse:
+    actors: dict[str, Any] | None = None
+    for actor in reversed(token.actors):
+        actors = {"sub": actor} | ({"act": actors} if actors else {})
+    audience = sorted(token.audience)
+    return IntrospectionResponse(
+        active=True,
+        scope=format_scope(token.scope),
+        client_id=token.client_id,
+        token_type="DPoP" if "jkt" in token.confirmation else "Bearer",  # RFC 9449 §6.2
+        sub=token.subject,
+        aud=audience[0] if len(audience) == 1 else audience,
+        iss=token.issuer,
+        exp=token.expires_at,
+        iat=token.issued_at,
+        jti=token.token_id,
+        act=actors,
+        cnf=dict(token.confirmation) or None,
+        delegationId=token.delegation_id,
+        region=token.context.region,
+        client_type=token.context.client_type,
+        client_assurance_level=token.context.client_assurance_level,
+        purpose=token.context.purpose,
+    )

@@ -1,0 +1,134 @@
+"""Sealing of what is kept in Redis: AES-256-GCM under keys that only the presented token completes.
+
+A sealed value opens only with a key of the ring, the token it was sealed for, and in its place:
+
+    v1.<key id>.<until>.<12 bytes nonce><ciphertext and tag>
+
+`until` is readable so that Redis itself can drop what has expired; it is authenticated all the same.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+_SEALED = re.compile(rb"(v1\.([0-9a-f]{8})\.([0-9]{1,12})\.)(.+)", re.DOTALL)
+
+
+class UnopenableValue(Exception):
+    """The value was tampered with, moved, or sealed with a key or token that is not at hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value is kept. A value does not open anywhere else."""
+
+    key: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What was sealed, and the time after which it must not be used."""
+
+    plaintext: str = field(repr=False)
+    until: int
+
+
+def fingerprint(token: str) -> str:
+    """Return what stands for a token in names: its SHA-256, base64url."""
+    return base64url(hashlib.sha256(token.encode()).digest())
+
+
+def base64url(octets: bytes) -> str:
+    """Return base64url without padding (RFC 7515 §2)."""
+    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+
+
+def parse_ring(text: str) -> tuple[bytes, ...]:
+    """Return the keys of a ring written as base64url, separated by commas or white space; the first seals.
+
+    Raises:
+        ValueError: none, or one is not 32 bytes in base64url, or is there twice.
+    """
+    ring = tuple(_ring_key(part) for part in text.replace(",", " ").split())
+    if not ring:
+        raise ValueError("no sealing key")
+    if len(set(ring)) != len(ring):
+        raise ValueError("a sealing key is there twice")
+    return ring
+
+
+def _ring_key(text: str) -> bytes:
+    try:
+        key = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (Base64Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES or base64url(key) != text.rstrip("="):
+        raise ValueError(f"a sealing key is not {KEY_BYTES} bytes in base64url")
+    return key
+
+
+class Sealer:
+    """Seals with the first key of the ring and opens with any."""
+
+    def __init__(self, ring: tuple[bytes, ...]) -> None:
+        self._ring = {_derive(key, b"key id", length=4).hex(): key for key in ring}
+        self._sealing_id = next(iter(self._ring))
+        self._naming_key = _derive(ring[0], b"delegation id")
+
+    def seal(self, plaintext: str, *, token: str, place: Place, until: int) -> bytes:
+        """Return the sealed value."""
+        header = f"v1.{self._sealing_id}.{until}.".encode("ascii")
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        cipher = _cipher(self._ring[self._sealing_id], token)
+        return header + nonce + cipher.encrypt(nonce, plaintext.encode(), _associated(header, place))
+
+    def open(self, value: bytes, *, token: str, place: Place) -> Opened:
+        """Return what was sealed for this token in this place.
+
+        Raises:
+            UnopenableValue: it does not open.
+        """
+        parts = _SEALED.fullmatch(value)
+        if parts is None:
+            raise UnopenableValue("malformed")
+        header, key_id, until, rest = parts.groups()
+        ring_key = self._ring.get(key_id.decode("ascii"))
+        if ring_key is None:
+            raise UnopenableValue("sealed with an unknown key")
+        nonce, ciphertext = rest[:NONCE_BYTES], rest[NONCE_BYTES:]
+        try:
+            plaintext = _cipher(ring_key, token).decrypt(nonce, ciphertext, _associated(header, place))
+        except (InvalidTag, ValueError):
+            raise UnopenableValue("not authentic") from None
+        return Opened(plaintext.decode(), int(until))
+
+    def name(self, token: str) -> str:
+        """Return a name for a token that nobody without the ring can compute or compare."""
+        return base64url(hmac.digest(self._naming_key, token.encode(), "sha256"))
+
+
+def _cipher(ring_key: bytes, token: str) -> AESGCM:
+    return AESGCM(_derive(token.encode(), b"seal", salt=ring_key))
+
+
+def _derive(secret: bytes, purpose: bytes, *, salt: bytes | None = None, length: int = KEY_BYTES) -> bytes:
+    info = b"delegant token_broker v1: " + purpose
+    return HKDF(algorithm=SHA256(), length=length, salt=salt, info=info).derive(secret)
+
+
+def _associated(header: bytes, place: Place) -> bytes:
+    # Neither a header nor a key contains NUL, and the field comes last: no two places give the same octets.
+    return b"\0".join((header, place.key.encode(), place.field.encode()))

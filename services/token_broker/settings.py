@@ -1,0 +1,199 @@
+"""`BROKER_*`: what the broker is told by its environment."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, cast
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from authcore.client_assertion import ClientAssertionSigner
+from authcore.clock import system_clock
+from authcore.jwks import parse_key_set
+from authcore.service import ServiceSettings
+from authcore.validator import ASYMMETRIC_ALGORITHMS
+from token_broker.sealing import parse_ring
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class CallerSettings(BaseModel):
+    """One client of the broker and the most it may ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    jwks: dict[str, Any] = Field(description="its public keys (RFC 7517 §5)")
+    resource: str = Field(min_length=1, description="the audience a subject token must have")
+    audiences: frozenset[str] = Field(description="targets it may exchange for")
+    scopes: frozenset[str] = Field(description="scopes it may exchange for")
+
+    @field_validator("jwks")
+    @classmethod
+    def _has_public_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+        entries: object = value.get("keys")
+        keys = parse_key_set(json.dumps(value).encode())
+        if not isinstance(entries, list) or len(keys) != len(cast("list[object]", entries)):
+            raise ValueError("not all of its keys are usable public signature keys")
+        if any(
+            member in entry for entry in cast("list[dict[str, object]]", entries) for member in ("d", "k")
+        ):
+            raise ValueError("holds a private key; only the client itself may have it")
+        return value
+
+    @field_validator("audiences", "scopes")
+    @classmethod
+    def _are_names(cls, value: frozenset[str]) -> frozenset[str]:
+        if not all(name and name.isascii() and name.isprintable() for name in value):
+            raise ValueError("must be printable ASCII")
+        if any(forbidden in name for name in value for forbidden in ' |"\\'):
+            raise ValueError('must not contain spaces, quotes, "|" or backslashes')
+        return value
+
+
+class Settings(ServiceSettings):
+    """Whom to trust has no default. A secret is given directly or, better, by the name of a file."""
+
+    model_config = SettingsConfigDict(env_prefix="BROKER_", frozen=True)
+
+    port: int = Field(default=8081, ge=1, le=65535)
+    url: str = Field(description="our own public URL: the audience of callers' assertions")
+    allow_plain_http: bool = Field(
+        default=False, description="reach the authorization server without TLS though it is not on loopback"
+    )
+    issuer: str = Field(description="the authorization server, exactly as in the `iss` of its tokens")
+    jwks_uri: str = Field(description="where it publishes its signing keys")
+    introspection_endpoint: str = Field(description="its introspection endpoint")
+    token_endpoint: str = Field(description="its token endpoint")
+    client_id: str = Field(default="token-broker", description="who we are there")
+    client_key_file: Path | None = Field(default=None, description="file with our private JWK")
+    client_key: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="our private JWK, without a file"
+    )
+    redis_url_file: Path | None = Field(default=None, description="file with the URL of Redis")
+    redis_url: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="redis:// or rediss://, without a file"
+    )
+    sealing_key_file: Path | None = Field(default=None, description="file with the sealing keys")
+    sealing_key: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="32 bytes in base64url; several separated by commas: the first seals, all open",
+    )
+    callers_file: Path | None = Field(default=None, description="file with the callers")
+    callers: Annotated[dict[str, CallerSettings], NoDecode] = Field(
+        default={},
+        validate_default=True,
+        description="JSON: client id -> {jwks, resource, audiences, scopes}",
+    )
+    signing_algorithms: frozenset[str] = Field(
+        default=frozenset({"ES256"}),
+        description="accepted signature algorithms of the authorization server, as a JSON array",
+    )
+    token_types: frozenset[str] = Field(
+        default=frozenset({"at+jwt"}), description="accepted `typ` of its tokens, as a JSON array"
+    )
+    delegation_claims: tuple[str, ...] = Field(
+        default=("delegationId",), description="claims that name the delegation, as a JSON array"
+    )
+    clock_skew_seconds: int = Field(default=30, ge=0, le=300)
+    cache_leeway_seconds: int = Field(
+        default=10, ge=0, le=300, description="a token is not served from Redis in its last seconds"
+    )
+    tombstone_seconds: int = Field(
+        default=30 * 24 * 3600, ge=60, description="longer than any subject token of the server lives"
+    )
+    http_timeout_seconds: float = Field(default=2.0, gt=0, le=30)
+    http_deadline_seconds: float = Field(
+        default=5.0, gt=0, le=60, description="limit for one whole answer of the authorization server"
+    )
+    redis_timeout_seconds: float = Field(
+        default=0.5, gt=0, le=10, description="limit for one answer; with queueing it may be twice that"
+    )
+    redis_max_connections: int = Field(default=16, ge=1)
+
+    @field_validator("callers", mode="before")
+    @classmethod
+    def _decoded(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("not JSON") from None
+
+    # Pydantic runs `before` validators from the last to the first: a file is read, then decoded.
+    @field_validator("client_key", "redis_url", "sealing_key", "callers", mode="before")
+    @classmethod
+    def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        path = info.data.get(f"{info.field_name}_file")
+        if given and path is not None:
+            raise ValueError("given both directly and as a file")
+        if not given and path is None:
+            raise ValueError(f"give it, or BROKER_{(info.field_name or '').upper()}_FILE")
+        if path is None:
+            return value
+        try:
+            return cast(Path, path).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"its file cannot be read: {type(error).__name__}") from None
+
+    @field_validator("callers")
+    @classmethod
+    def _some(cls, value: dict[str, CallerSettings]) -> dict[str, CallerSettings]:
+        if not value:
+            raise ValueError("nobody may call this broker")
+        return value
+
+    @field_validator("client_key")
+    @classmethod
+    def _signs(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        ClientAssertionSigner(str(info.data.get("client_id")), private_jwk(value), now=system_clock)
+        return value
+
+    @field_validator("signing_algorithms")
+    @classmethod
+    def _are_asymmetric(cls, value: frozenset[str]) -> frozenset[str]:
+        if not value or not value <= ASYMMETRIC_ALGORITHMS:
+            raise ValueError("must be asymmetric signature algorithms")
+        return value
+
+    @field_validator("sealing_key")
+    @classmethod
+    def _seals(cls, value: SecretStr) -> SecretStr:
+        parse_ring(value.get_secret_value())
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must be a redis://, rediss:// or unix:// URL")
+        return value
+
+    @field_validator("url", "issuer", "jwks_uri", "introspection_endpoint", "token_endpoint")
+    @classmethod
+    def _is_url(cls, value: str, info: ValidationInfo) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+            raise ValueError("must be an http(s) URL")
+        may_be_plain = info.field_name in ("url", "issuer") or info.data.get("allow_plain_http")
+        if parts.scheme == "http" and not may_be_plain and parts.hostname not in _LOOPBACK:
+            raise ValueError("must be https: tokens and keys pass here (or BROKER_ALLOW_PLAIN_HTTP=true)")
+        return value
+
+
+def private_jwk(value: SecretStr) -> dict[str, Any]:
+    """Return the JWK in a setting.
+
+    Raises:
+        ValueError: not a JSON object.
+    """
+    try:
+        jwk: object = json.loads(value.get_secret_value())
+    except (ValueError, RecursionError):
+        jwk = None
+    if not isinstance(jwk, dict):
+        raise ValueError("not a JWK")
+    return cast("dict[str, Any]", jwk)
