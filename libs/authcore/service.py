@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, cast
 import uvicorn
 from pydantic import Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -159,7 +160,9 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True)
     if isinstance(value, frozenset):
         return "default " + json.dumps(sorted(cast("frozenset[str]", value)))
-    return "optional" if value in (None, "", {}) or isinstance(value, SecretStr) else f"default {value}"
+    if value in (None, "", {}, ()) or isinstance(value, SecretStr):
+        return "optional"
+    return "default " + (json.dumps(to_jsonable_python(value)) if isinstance(value, tuple) else str(value))
 
 
 def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None:

@@ -1,0 +1,175 @@
+"""The composition root of the development authorization server."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Final
+
+import aiosqlite
+import httpx
+from fastapi import FastAPI
+
+from authcore.clock import Clock, system_clock
+from authcore.service import RequestLimits, health_routes
+from authcore.telemetry import fastapi_telemetry
+from authserver import endpoints
+from authserver.access_tokens import AccessTokens
+from authserver.active_tokens import ActiveTokens
+from authserver.authorization_codes import AuthorizationCodes
+from authserver.authorization_requests import AuthorizationRequests
+from authserver.client_auth import AssertionReplays, ClientAuthenticator
+from authserver.client_directory import ClientDirectory
+from authserver.client_documents import ClientDocuments
+from authserver.clients import RegisteredClients, configured_clients
+from authserver.consents import Consents
+from authserver.counters import Counters
+from authserver.database import Database, open_database
+from authserver.delegations import Delegations
+from authserver.endpoints import Endpoints
+from authserver.inbox import Inbox
+from authserver.keys import load_keys, load_secret
+from authserver.one_time_passwords import OneTimePasswords
+from authserver.pages import Pages
+from authserver.policy import POLICY, Policy
+from authserver.public_fetch import PublicFetcher, Resolver, document_transport, system_resolver
+from authserver.refusals import add_refusals
+from authserver.routes import routes
+from authserver.schema import sweep
+from authserver.sessions import Sessions
+from authserver.settings import Settings
+from authserver.state import Server, State
+from authserver.users import Users
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY_BYTES: Final = 64 * 1024
+SWEEP_SECONDS: Final = 60
+
+
+def create_app(
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    resolver: Resolver = system_resolver,
+    now: Clock = system_clock,
+    policy: Policy = POLICY,
+) -> FastAPI:
+    """Return the server.
+
+    Args:
+        settings: what its environment says.
+        transport: stands in for the network in tests; client metadata documents are all that is fetched.
+        resolver: stands in for DNS in tests.
+        now: the clock.
+        policy: what scopes mean.
+    """
+    where = Endpoints(settings.issuer)
+    fetcher = PublicFetcher(
+        transport or document_transport(settings.cimd_ca_file),
+        resolver,
+        allow_loopback=settings.cimd_allow_loopback,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(fetcher.aclose)
+            database = await stack.enter_async_context(open_database(settings.state_path))
+            await stack.enter_async_context(_kept_small(database, now))
+            server = await _build(settings, where, database, fetcher, now=now, policy=policy)
+            logger.warning(
+                "DEVELOPMENT authorization server, never for production: issuer %s, mails at %s",
+                settings.issuer,
+                endpoints.INBOX,
+            )
+            yield {"server": server}
+
+    app = FastAPI(
+        title="Development authorization server",
+        lifespan=lifespan,
+        telemetry=fastapi_telemetry(),
+        openapi_url=None,
+        redirect_slashes=False,
+        routes=[*routes(where), *health_routes({})],
+    )
+    add_refusals(app)
+    app.add_middleware(RequestLimits, max_body_bytes=MAX_BODY_BYTES)
+    return app
+
+
+async def _build(
+    settings: Settings,
+    where: Endpoints,
+    database: Database,
+    fetcher: PublicFetcher,
+    *,
+    now: Clock,
+    policy: Policy,
+) -> Server:
+    keys = await load_keys(database, now())
+    users = Users(settings.users, await load_secret(database, "subjects"))
+    registered = RegisteredClients(database, audience=settings.mcp_resource)
+    clients = ClientDirectory(
+        configured_clients(settings.clients, mcp_resource=settings.mcp_resource),
+        registered,
+        ClientDocuments(fetcher, policy, audience=settings.mcp_resource, now=now),
+    )
+    delegations, access_tokens = Delegations(database), AccessTokens(database)
+    return Server(
+        settings=settings,
+        where=where,
+        policy=policy,
+        now=now,
+        database=database,
+        keys=keys,
+        users=users,
+        clients=clients,
+        registered_clients=registered,
+        client_auth=ClientAuthenticator(
+            clients,
+            AssertionReplays(database),
+            audience=frozenset({where.issuer, where.url(endpoints.TOKEN), where.url(endpoints.INTROSPECT)}),
+            now=now,
+        ),
+        sessions=Sessions(
+            database, lifetime_seconds=settings.session_lifetime_seconds, secure=where.secure, now=now
+        ),
+        one_time_passwords=OneTimePasswords(database),
+        inbox=Inbox(database),
+        consents=Consents(database),
+        requests=AuthorizationRequests(database),
+        codes=AuthorizationCodes(database),
+        delegations=delegations,
+        access_tokens=access_tokens,
+        active_tokens=ActiveTokens(
+            access_tokens,
+            delegations,
+            users,
+            keys,
+            issuer=where.issuer,
+            audiences=frozenset({settings.mcp_resource, *settings.api_audiences}),
+            now=now,
+        ),
+        pages=Pages(where),
+        counters=Counters(),
+    )
+
+
+@asynccontextmanager
+async def _kept_small(database: Database, now: Clock) -> AsyncGenerator[None]:
+    async def keep_small() -> None:
+        while True:
+            try:
+                await sweep(database, now())
+            except aiosqlite.Error:
+                logger.exception("expired rows could not be thrown away")
+            await asyncio.sleep(SWEEP_SECONDS)
+
+    sweeping = asyncio.create_task(keep_small())
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        with suppress(asyncio.CancelledError):
+            await sweeping

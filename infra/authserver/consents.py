@@ -1,0 +1,39 @@
+"""What users have agreed to before."""
+
+from authcore.claims import format_scope, parse_scope
+from authserver.authorization_requests import AuthorizationRequest
+from authserver.database import Database
+
+
+class Consents:
+    """One record for each user, client and audience."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def covers(self, request: AuthorizationRequest, email: str) -> bool:
+        """Tell whether this user agreed to all of this before."""
+        given = await self._given(request, email)
+        return bool(request.scope) and request.scope <= given
+
+    async def give(self, request: AuthorizationRequest, email: str, now: int) -> None:
+        """Remember that this user agreed, in addition to what was agreed before."""
+        scope = request.scope | await self._given(request, email)
+        await self._database.write(
+            "INSERT INTO consents (email, client_id, audience, scope, given_at) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET scope = excluded.scope, given_at = excluded.given_at",
+            email,
+            request.client_id,
+            request.audience,
+            format_scope(scope),
+            now,
+        )
+
+    async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
+        row = await self._database.first(
+            "SELECT scope FROM consents WHERE email = ? AND client_id = ? AND audience = ?",
+            email,
+            request.client_id,
+            request.audience,
+        )
+        return frozenset() if row is None else parse_scope(row["scope"])

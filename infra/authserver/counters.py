@@ -1,0 +1,27 @@
+"""How often what was asked of this server, for those who must show that a cache works."""
+
+from collections import Counter
+from typing import Final
+
+AUTHORIZATION: Final = "authorization"
+REGISTRATION: Final = "registration"
+AUTHORIZATION_CODE: Final = "authorization_code"
+TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
+INTROSPECTION: Final = "introspection"
+
+_ALL: Final = (AUTHORIZATION, REGISTRATION, AUTHORIZATION_CODE, TOKEN_EXCHANGE, INTROSPECTION)
+
+
+class Counters:
+    """Requests since the process started, refused ones included."""
+
+    def __init__(self) -> None:
+        self._counts = Counter[str](dict.fromkeys(_ALL, 0))
+
+    def count(self, name: str) -> None:
+        """Count one request."""
+        self._counts[name] += 1
+
+    def document(self) -> dict[str, int]:
+        """Return all counts."""
+        return dict(self._counts)

@@ -1,0 +1,66 @@
+"""What this server says of itself: metadata (RFC 8414) and keys (RFC 7517)."""
+
+from typing import Final, get_args
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from authcore.oauth2_types import (
+    GRANT_AUTHORIZATION_CODE,
+    GRANT_TOKEN_EXCHANGE,
+    AuthorizationServerMetadata,
+)
+from authserver import endpoints
+from authserver.endpoints import Endpoints
+from authserver.keys import ALGORITHM
+from authserver.policy import Policy
+from authserver.settings import AuthMethod
+from authserver.state import server_of
+
+ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
+
+
+class Metadata(AuthorizationServerMetadata):
+    """With the member of RFC 9701 §7."""
+
+    introspection_signing_alg_values_supported: list[str]
+
+
+def server_metadata(where: Endpoints, policy: Policy) -> Metadata:
+    """Return the document. It names nothing that does not work."""
+    methods = list(get_args(AuthMethod))
+    return Metadata(
+        issuer=where.issuer,
+        authorization_endpoint=where.url(endpoints.AUTHORIZE),
+        token_endpoint=where.url(endpoints.TOKEN),
+        jwks_uri=where.url(endpoints.JWKS),
+        registration_endpoint=where.url(endpoints.REGISTER),
+        introspection_endpoint=where.url(endpoints.INTROSPECT),
+        scopes_supported=sorted(policy.scopes),
+        response_types_supported=["code"],
+        response_modes_supported=["query"],
+        grant_types_supported=[GRANT_AUTHORIZATION_CODE, GRANT_TOKEN_EXCHANGE],
+        token_endpoint_auth_methods_supported=methods,
+        token_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
+        introspection_endpoint_auth_methods_supported=[method for method in methods if method != "none"],
+        introspection_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
+        introspection_signing_alg_values_supported=[ALGORITHM],
+        code_challenge_methods_supported=["S256"],
+        authorization_response_iss_parameter_supported=True,
+        client_id_metadata_document_supported=True,
+    )
+
+
+async def metadata(request: Request) -> Response:
+    """Answer at every well-known path."""
+    server = server_of(request)
+    return JSONResponse(server_metadata(server.where, server.policy).document())
+
+
+async def jwks(request: Request) -> Response:
+    """Answer with the public keys."""
+    return JSONResponse(
+        server_of(request).keys.jwks(),
+        media_type="application/jwk-set+json",
+        headers={"cache-control": "public, max-age=60"},
+    )

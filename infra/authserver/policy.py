@@ -1,0 +1,86 @@
+"""What a scope means here: for how long, for what, how sure of the client, and in which words.
+
+This is the file to edit. It holds for every agent alike, whether registered dynamically, known by its
+metadata document or configured; nothing in it can be changed by a request. Two rules are not here because no
+scope is exempt from them: PKCE is required, and an agent's token is for the MCP resource alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopePolicy:
+    """One scope."""
+
+    description: str
+    """What the agent may do, as the consent page tells the user."""
+    purpose: str
+    """The `purpose` claim."""
+    access_token_seconds: int = 900
+    client_type: str = "mcp"
+    """The `client_type` claim. Not shown to the user."""
+    assurance_level: int = 1
+    """The `client_assurance_level` claim of a client that anybody could have registered. Not shown."""
+    key_assurance_level: int = 2
+    """The same for a client that proves itself with its own key (`private_key_jwt`)."""
+    consent_required: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the scopes of one delegation amount to together."""
+
+    access_token_seconds: int
+    purpose: str
+    client_type: str
+    assurance_level: int
+    consent_required: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """All scopes, and which of them a request without `scope` asks for."""
+
+    scopes: Mapping[str, ScopePolicy]
+    default_scope: frozenset[str]
+    agent_grant_types: frozenset[str] = frozenset({GRANT_AUTHORIZATION_CODE})
+    """What a client may register for. Refresh tokens are not among them, so none are issued."""
+
+    def terms(self, scope: frozenset[str], auth_method: str) -> Terms:
+        """Return what holds for these scopes, the strictest of each.
+
+        Args:
+            scope: at least one, each of them known.
+            auth_method: how the client authenticates; its words about itself count for nothing.
+        """
+        policies = [self.scopes[name] for name in sorted(scope)]
+        proven = auth_method == "private_key_jwt"
+        return Terms(
+            access_token_seconds=min(policy.access_token_seconds for policy in policies),
+            purpose=" ".join(dict.fromkeys(policy.purpose for policy in policies)),
+            client_type=policies[0].client_type,
+            assurance_level=min(
+                policy.key_assurance_level if proven else policy.assurance_level for policy in policies
+            ),
+            consent_required=any(policy.consent_required for policy in policies),
+        )
+
+
+STOCKS_READ: Final = "stocks/read"
+
+POLICY: Final = Policy(
+    scopes=MappingProxyType(
+        {
+            STOCKS_READ: ScopePolicy(
+                description="See the current prices of the stocks of your region",
+                purpose="read_stock_prices",
+            ),
+        }
+    ),
+    default_scope=frozenset({STOCKS_READ}),
+)

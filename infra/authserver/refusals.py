@@ -1,0 +1,41 @@
+"""From a refusal to a response, for every endpoint."""
+
+import logging
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from authcore.errors import InvalidClient, OAuthError, TemporarilyUnavailable
+from authcore.oauth2_types import NO_STORE, ErrorResponse
+from authserver.client_auth import uses_basic
+from authserver.pages import PageError
+from authserver.state import server_of
+
+logger = logging.getLogger(__name__)
+
+
+def refusal(request: Request, error: OAuthError) -> Response:
+    """Return the error response of RFC 6749 §5.2."""
+    headers = dict(NO_STORE)
+    if isinstance(error, InvalidClient) and uses_basic(request):
+        headers["www-authenticate"] = 'Basic realm="authorization server", charset="UTF-8"'
+    if isinstance(error, TemporarilyUnavailable):
+        headers["retry-after"] = str(error.retry_after_seconds)
+    document = ErrorResponse(
+        error=error.error or "invalid_request", error_description=error.description or None
+    )
+    return JSONResponse(document.document(), error.status, headers=headers)
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Render every refusal in one place."""
+
+    @app.exception_handler(OAuthError)
+    async def on_oauth_error(request: Request, error: OAuthError) -> Response:
+        logger.info("%s refused: %s", request.url.path, error)
+        return refusal(request, error)
+
+    @app.exception_handler(PageError)
+    async def on_page_error(request: Request, error: PageError) -> Response:
+        return server_of(request).pages.error(error)

@@ -1,0 +1,19 @@
+"""Secrets we hand out: made here, stored only as their SHA-256."""
+
+import hashlib
+import secrets
+
+
+def new_secret() -> str:
+    """Return 256 random bits in base64url, 43 characters."""
+    return secrets.token_urlsafe(32)
+
+
+def new_identifier() -> str:
+    """Return 128 random bits in base64url: unguessable, but not a secret."""
+    return secrets.token_urlsafe(16)
+
+
+def secret_hash(secret: str) -> bytes:
+    """Return what is stored in the secret's place."""
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,133 @@
+"""`AUTHSERVER_*`: what the development authorization server is told by its environment."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_TOKEN_EXCHANGE
+from authcore.service import ServiceSettings
+
+AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+"""How a client authenticates (RFC 7591 §2, OIDC Core §9)."""
+
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+
+MAX_TOKEN_SECONDS: Final = 3600
+
+_ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
+
+
+def _issuer(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
+        raise ValueError("an issuer is an http or https URL")
+    if value != f"{parts.scheme}://{parts.netloc}{parts.path}" or not _ISSUER_PATH.fullmatch(parts.path):
+        raise ValueError("an issuer has no query, no fragment, and no slash at its end")
+    return value
+
+
+Issuer = Annotated[str, AfterValidator(_issuer)]
+
+
+class UserSettings(BaseModel):
+    """A user who may sign in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    email: str
+    region: str
+
+
+class ClientSettings(BaseModel):
+    """A client known in advance. Names are those of RFC 7591 §2 where it has one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str = Field(min_length=1)
+    client_name: str | None = None
+    token_endpoint_auth_method: AuthMethod = "private_key_jwt"  # noqa: S105  a name
+    client_secret: SecretStr | None = None
+    jwks: dict[str, object] | None = None
+    redirect_uris: tuple[str, ...] = ()
+    grant_types: frozenset[
+        Literal["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
+    ] = frozenset({GRANT_AUTHORIZATION_CODE})
+    introspection: bool = False
+    """May ask what any token is good for (RFC 7662 §2.1)."""
+    audiences: frozenset[str] = frozenset()
+    """What its tokens may be for. Empty: the MCP resource, or no exchange at all."""
+
+    @model_validator(mode="after")
+    def _credentials_fit(self) -> Self:
+        method = self.token_endpoint_auth_method
+        if (method == "private_key_jwt") != (self.jwks is not None):
+            raise ValueError("private_key_jwt and jwks go together")
+        if method.startswith("client_secret_") != (self.client_secret is not None):
+            raise ValueError("client_secret_basic or client_secret_post and client_secret go together")
+        if method == "none" and (self.introspection or GRANT_TOKEN_EXCHANGE in self.grant_types):
+            raise ValueError("a client without credentials may neither introspect nor exchange")
+        if GRANT_AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
+            raise ValueError("the authorization_code grant needs redirect_uris")
+        return self
+
+
+DEFAULT_USERS: Final = (
+    UserSettings(email="john.doe@demo.example", region="USA"),
+    UserSettings(email="jane.test@demo.example", region="Europe"),
+)
+
+
+class Settings(ServiceSettings):
+    """Names, audiences and the place of the state have no defaults.
+
+    The state holds signing keys: under the working directory it would end up in somebody's repository,
+    under the shared temporary directory in somebody else's hands.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AUTHSERVER_", frozen=True)
+
+    port: int = Field(default=8090, ge=1, le=65535, description="port to listen on")
+    issuer: Issuer = Field(description="this server's name; a path is allowed, all endpoints live under it")
+    state_path: Path = Field(description="SQLite file, made with mode 0600 if absent; holds the signing keys")
+    mcp_resource: str = Field(min_length=1, description="the MCP server: the audience of agents' tokens")
+    api_audiences: tuple[str, ...] = Field(
+        min_length=1, description="APIs that tokens may be exchanged for, as a JSON array"
+    )
+    users: tuple[UserSettings, ...] = Field(
+        default=DEFAULT_USERS, description='who may sign in: JSON array of {"email", "region"}'
+    )
+    clients: tuple[ClientSettings, ...] = Field(
+        default=(), description="clients known in advance: JSON array, see README.md"
+    )
+    display_names: dict[str, str] = Field(
+        default={}, description="audience to the name that people read on the consent page, as a JSON object"
+    )
+    access_token_lifetime_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_TOKEN_SECONDS,
+        description="replaces the lifetime that policy.py gives (900)",
+    )
+    session_lifetime_seconds: int = Field(
+        default=8 * 3600, ge=60, description="how long a login lasts in one browser"
+    )
+    cimd_allow_loopback: bool = Field(
+        default=False, description="let client metadata documents come from this machine, still over https"
+    )
+    cimd_ca_file: Path | None = Field(
+        default=None, description="PEM file of a development CA trusted for client metadata documents"
+    )
+
+    @model_validator(mode="after")
+    def _audiences_are_known(self) -> Self:
+        known = {self.mcp_resource, *self.api_audiences}
+        for client in self.clients:
+            if not client.audiences <= known:
+                raise ValueError("a client's audiences must be mcp_resource or among api_audiences")
+        if len({client.client_id for client in self.clients}) != len(self.clients):
+            raise ValueError("two clients have the same client_id")
+        return self

@@ -1,0 +1,48 @@
+"""The token endpoint (RFC 6749 §3.2)."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from authcore.errors import UnauthorizedClient, UnsupportedGrantType
+from authcore.forms import Form, read_form
+from authcore.oauth2_types import (
+    GRANT_AUTHORIZATION_CODE,
+    GRANT_TOKEN_EXCHANGE,
+    NO_STORE,
+    TokenResponse,
+)
+from authserver import counters
+from authserver.clients import Client
+from authserver.code_grant import redeem_code
+from authserver.state import Server, server_of
+from authserver.token_exchange import exchange
+
+Grant = Callable[[Server, Client, Form], Awaitable[TokenResponse]]
+
+_GRANTS: Final[dict[str, tuple[str, Grant]]] = {
+    GRANT_AUTHORIZATION_CODE: (counters.AUTHORIZATION_CODE, redeem_code),
+    GRANT_TOKEN_EXCHANGE: (counters.TOKEN_EXCHANGE, exchange),
+}
+
+
+async def token(request: Request) -> Response:
+    """Authenticate the client, then let its grant decide.
+
+    Raises:
+        OAuthError: RFC 6749 §5.2.
+    """
+    server = server_of(request)
+    form = await read_form(request)
+    grant_type = form.require("grant_type")
+    if grant_type not in _GRANTS:
+        raise UnsupportedGrantType("The grant_type is not supported")
+    counter, grant = _GRANTS[grant_type]
+    server.counters.count(counter)
+    client = await server.client_auth.authenticate(request, form)
+    if grant_type not in client.grant_types:
+        raise UnauthorizedClient("The client may not use this grant_type")
+    answer = await grant(server, client, form)
+    return JSONResponse(answer.document(), headers=NO_STORE)
