@@ -1,0 +1,43 @@
+# Every target does its own set-up: a clean clone needs Python 3.11 or newer and nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+UV := infra/uv.sh
+PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
+
+.PHONY: help demo test check fmt clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: .venv/.runtime ## run the whole system and an agent through it (ARGS=--help for options)
+	@exec $(BIN)/python -m demo $(ARGS)
+
+check: .venv/.development ## format, lint, types, imports, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	@echo "authcore by itself: everything it imports is declared by it"
+	@$(UV) run --quiet --isolated --no-project --with ./libs/authcore python -W error::ImportWarning -c \
+		'import authcore, importlib, pkgutil; [importlib.import_module("authcore." + m.name) for m in pkgutil.iter_modules(authcore.__path__)]'
+	$(BIN)/pytest
+
+test: check ## what CI runs: the same as check
+
+fmt: .venv/.development ## format, and fix what the linter can fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove everything that the other targets made
+	rm -rf .venv .uv .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The demo does without the development tools; --inexact keeps them where they are installed already.
+.venv/.runtime: $(PROJECTS) $(UV)
+	@$(UV) sync --frozen --no-dev --inexact
+	@touch $@
+
+.venv/.development: $(PROJECTS) $(UV)
+	@$(UV) sync --frozen
+	@touch $@ .venv/.runtime

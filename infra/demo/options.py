@@ -1,0 +1,98 @@
+"""The command line of `python -m demo`."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from demo.parts import AUTHSERVER, BROKER, GATEWAY, REDIS, STOCKS, USUAL_PORTS
+from demo.stack import LogLevel, StackOptions
+
+DESCRIPTION = """\
+Runs the whole system on this machine, each part as a process of its own on loopback: Redis, a development
+authorization server, the token broker, the stocks API and the MCP gateway. Then a scripted agent goes the
+whole way for two users, and shows what went over the wire. Keys, passwords and data live in a
+private temporary directory and are gone with the run. Ctrl-C ends everything."""
+
+EPILOG = """\
+environment variables:
+  REDIS_URL   use this Redis instead of starting one (redis://user:password@host:port/0)
+  NO_COLOR    no colours
+  OTEL_*      handed on to every part: OTEL_EXPORTER_OTLP_ENDPOINT turns tracing on
+
+exit status: 0 done, or ended by Ctrl-C while running; 1 something was not as it must be;
+2 wrong usage; 130 ended before it was up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user asked for."""
+
+    once: bool
+    story: bool
+    state: Path | None
+    ports: dict[str, int]
+    logs: Path | None
+    log_level: LogLevel
+
+    def stack(self, *, redis_url: str | None) -> StackOptions:
+        """Return how to run the system."""
+        return StackOptions(
+            ports=self.ports, usual_ports=True, log_level=self.log_level, logs=self.logs, redis_url=redis_url
+        )
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Return the options, or end the process with a usage message."""
+    parser = argparse.ArgumentParser(
+        prog="python -m demo",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--once", action="store_true", help="stop after the story instead of staying up")
+    parser.add_argument("--no-story", action="store_true", help="start the system only")
+    parser.add_argument(
+        "--state", type=Path, metavar="FILE", help="write where everything is, as JSON, once all is ready"
+    )
+    parser.add_argument(
+        "--keep-logs",
+        type=Path,
+        metavar="DIR",
+        help="write the logs there instead of the temporary directory",
+    )
+    parser.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="of the services (default: info)",
+    )
+    for part in (GATEWAY, BROKER, STOCKS, AUTHSERVER, REDIS):
+        parser.add_argument(
+            f"--{part}-port",
+            type=_port,
+            metavar="PORT",
+            help=f"must be this one (default: {USUAL_PORTS[part]} if it is free, else any)",
+        )
+    given = parser.parse_args(arguments)
+    values = cast("dict[str, int | None]", vars(given))
+    ports = {part: port for part in USUAL_PORTS if (port := values[f"{part}_port"]) is not None}
+    if len(set(ports.values())) != len(ports):
+        parser.error("two parts cannot have the same port")
+    if given.once and given.no_story and given.state is None:
+        parser.error("--once with --no-story would do nothing")
+    return Options(
+        once=given.once,
+        story=not given.no_story,
+        state=given.state,
+        ports=ports,
+        logs=given.keep_logs,
+        log_level=given.log_level,
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number between 1 and 65535")
+    return int(text)

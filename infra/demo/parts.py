@@ -1,0 +1,169 @@
+"""The parts and what each is told: every one gets its own variables and no other's."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from demo import keys
+from demo.ports import HOST
+
+ISSUER_PATH: Final = "/oauth/v2/oauth-anonymous"
+MCP_PATH: Final = "/mcp"
+API_AUDIENCE: Final = "https://api.demo.example"
+SCOPES: Final = ("stocks/read",)
+BROKER_CLIENT: Final = "token-broker"
+GATEWAY_CLIENT: Final = "mcp-gateway"
+INSPECTOR_ORIGINS: Final = ("http://localhost:6274", "http://127.0.0.1:6274")
+SHUTDOWN_GRACE_SECONDS: Final = 2
+
+REDIS: Final = "redis"
+AUTHSERVER: Final = "authserver"
+BROKER: Final = "broker"
+STOCKS: Final = "stocks"
+GATEWAY: Final = "gateway"
+
+MODULES: Final[Mapping[str, str]] = {
+    AUTHSERVER: "authserver",
+    BROKER: "token_broker",
+    STOCKS: "stocks",
+    GATEWAY: "mcp_gateway",
+}
+USUAL_PORTS: Final[Mapping[str, int]] = {
+    GATEWAY: 8080,
+    BROKER: 8081,
+    STOCKS: 8082,
+    AUTHSERVER: 8090,
+    REDIS: 8379,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everything of one run is."""
+
+    gateway: str
+    broker: str
+    api: str
+    authserver: str
+    redis: str = field(repr=False)
+
+    @classmethod
+    def on(cls, ports: Mapping[str, int], *, redis: str) -> "Addresses":
+        """Return the addresses for the ports."""
+
+        def base(part: str) -> str:
+            return f"http://{HOST}:{ports[part]}"
+
+        return cls(base(GATEWAY), base(BROKER), base(STOCKS), base(AUTHSERVER), redis)
+
+    @property
+    def mcp(self) -> str:
+        """What agents connect to."""
+        return self.gateway + MCP_PATH
+
+    @property
+    def issuer(self) -> str:
+        """The authorization server's name."""
+        return self.authserver + ISSUER_PATH
+
+    @property
+    def inbox(self) -> str:
+        """Where one-time passwords arrive."""
+        return self.authserver + "/inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What only one run knows, as files that only we can read."""
+
+    broker_key: Path
+    broker_public_key: dict[str, Any]
+    gateway_key: Path
+    gateway_public_key: dict[str, Any]
+    sealing_key: Path
+    redis_url: Path
+
+    @classmethod
+    def create(cls, directory: Path, *, redis_url: str) -> "Secrets":
+        """Make new keys in the directory."""
+        broker, gateway = keys.signing_key(BROKER_CLIENT), keys.signing_key(GATEWAY_CLIENT)
+        return cls(
+            keys.write_jwk(directory / "broker-key.json", broker),
+            keys.public_part(broker),
+            keys.write_jwk(directory / "gateway-key.json", gateway),
+            keys.public_part(gateway),
+            keys.write_private(directory / "sealing-key", keys.secret()),
+            keys.write_private(directory / "redis-url", redis_url),
+        )
+
+
+def environments(
+    addresses: Addresses, secrets: Secrets, ports: Mapping[str, int], *, directory: Path, log_level: str
+) -> dict[str, dict[str, str]]:
+    """Return the environment of each of our own services, in the order in which to list them."""
+    token_exchange = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  a grant type
+    broker = {
+        "client_id": BROKER_CLIENT,
+        "client_name": "Token broker",
+        "jwks": {"keys": [secrets.broker_public_key]},
+        "grant_types": [token_exchange],
+        "introspection": True,
+        "audiences": [API_AUDIENCE],
+    }
+    gateway = {
+        "jwks": {"keys": [secrets.gateway_public_key]},
+        "resource": addresses.mcp,
+        "audiences": [API_AUDIENCE],
+        "scopes": list(SCOPES),
+    }
+    special: dict[str, dict[str, str]] = {
+        AUTHSERVER: {
+            "AUTHSERVER_ISSUER": addresses.issuer,
+            "AUTHSERVER_STATE_PATH": str(directory / "authserver.sqlite"),
+            "AUTHSERVER_MCP_RESOURCE": addresses.mcp,
+            "AUTHSERVER_API_AUDIENCES": json.dumps([API_AUDIENCE]),
+            "AUTHSERVER_CLIENTS": json.dumps([broker]),
+        },
+        BROKER: {
+            "BROKER_URL": addresses.broker,
+            "BROKER_ISSUER": addresses.issuer,
+            "BROKER_JWKS_URI": addresses.issuer + "/jwks",
+            "BROKER_INTROSPECTION_ENDPOINT": addresses.issuer + "/introspect",
+            "BROKER_TOKEN_ENDPOINT": addresses.issuer + "/token",
+            "BROKER_CLIENT_ID": BROKER_CLIENT,
+            "BROKER_CLIENT_KEY_FILE": str(secrets.broker_key),
+            "BROKER_REDIS_URL_FILE": str(secrets.redis_url),
+            "BROKER_SEALING_KEY_FILE": str(secrets.sealing_key),
+            "BROKER_CALLERS": json.dumps({GATEWAY_CLIENT: gateway}),
+        },
+        STOCKS: {
+            "STOCKS_ISSUER": addresses.issuer,
+            "STOCKS_JWKS_URI": addresses.issuer + "/jwks",
+            "STOCKS_AUDIENCE": API_AUDIENCE,
+        },
+        GATEWAY: {
+            "GATEWAY_RESOURCE": addresses.mcp,
+            "GATEWAY_ISSUER": addresses.issuer,
+            "GATEWAY_JWKS_URI": addresses.issuer + "/jwks",
+            "GATEWAY_BROKER_URL": addresses.broker,
+            "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
+            "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
+            "GATEWAY_API_URL": addresses.api,
+            "GATEWAY_API_AUDIENCE": API_AUDIENCE,
+            "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),
+        },
+    }
+    return {part: _common(part, ports[part], log_level) | variables for part, variables in special.items()}
+
+
+def _common(part: str, port: int, log_level: str) -> dict[str, str]:
+    prefix = part.upper() + "_"
+    return {
+        "PYTHONUNBUFFERED": "1",
+        prefix + "HOST": HOST,
+        prefix + "PORT": str(port),
+        prefix + "LOG_LEVEL": log_level,
+        prefix + "SHUTDOWN_GRACE_SECONDS": str(SHUTDOWN_GRACE_SECONDS),
+    }

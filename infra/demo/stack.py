@@ -1,0 +1,223 @@
+"""The whole system as processes on this machine: `async with running_stack(options) as stack`."""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import httpx2
+
+from demo import embedded_redis
+from demo.parts import (
+    AUTHSERVER,
+    BROKER,
+    GATEWAY,
+    MODULES,
+    REDIS,
+    STOCKS,
+    USUAL_PORTS,
+    Addresses,
+    Secrets,
+    environments,
+)
+from demo.ports import HOST, Ports
+from demo.processes import Minder, PartProcess, stop_all
+
+STOP_GRACE_SECONDS: Final = 2.4
+START_TIMEOUT_SECONDS: Final = 60.0
+READY_POLL_SECONDS: Final = 0.05
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class StackError(Exception):
+    """The system cannot run; the message says which part, why, and shows the end of its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackOptions:
+    """How to run it."""
+
+    ports: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Ports that must be these, by part."""
+    usual_ports: bool = False
+    """Prefer the documented ports for the others; else any free ones."""
+    log_level: LogLevel = "info"
+    logs: Path | None = None
+    """Where logs go and stay; else into the private directory, which goes with the run."""
+    redis_url: str | None = None
+    """A Redis that runs; else one is started."""
+    extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    """Further environment variables, by part."""
+    start_timeout_seconds: float = START_TIMEOUT_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """One part came up."""
+
+    part: str
+    url: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """These parts are still being waited for."""
+
+    parts: tuple[str, ...]
+    seconds: float
+
+
+Progress = Callable[[Ready | Waiting], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running system. Parts can be stopped and started again, on the same ports and with the same keys."""
+
+    addresses: Addresses
+    directory: Path
+    processes: dict[str, PartProcess]
+    redis_password: str | None = field(repr=False)
+    start_timeout_seconds: float
+
+    async def start(self, *names: str, progress: Progress = lambda _: None) -> None:
+        """Start parts, and return when all of them are ready.
+
+        Raises:
+            StackError: one of them ended, or was not ready in time.
+        """
+        began = time.monotonic()
+        waiting = {name: self._part(name) for name in names}
+        for part in waiting.values():
+            if not part.running:
+                part.spawn()
+        async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(2.0)) as client:
+            while waiting:
+                for name, part in list(waiting.items()):
+                    if part.exit_code is not None:
+                        raise StackError(_ended(part))
+                    if await self._is_ready(part, client):
+                        del waiting[name]
+                        progress(Ready(name, part.url, time.monotonic() - began))
+                seconds = time.monotonic() - began
+                if waiting and seconds > self.start_timeout_seconds:
+                    raise StackError(await self._late(list(waiting.values()), client, seconds))
+                if waiting:
+                    progress(Waiting(tuple(waiting), seconds))
+                    await asyncio.sleep(READY_POLL_SECONDS)
+
+    async def stop(self, *names: str) -> None:
+        """Stop parts as an operator would: SIGTERM first, SIGKILL after a grace."""
+        await stop_all([self._part(name) for name in names], grace_seconds=STOP_GRACE_SECONDS)
+
+    async def first_ended(self) -> PartProcess:
+        """Wait until a part ends by itself, and return it."""
+        while True:
+            for part in self.processes.values():
+                if not part.running:
+                    return part
+            await asyncio.sleep(0.2)
+
+    def explain_end(self, part: PartProcess) -> str:
+        """Return how a part ended, with the last lines of its log."""
+        return _ended(part)
+
+    def _part(self, name: str) -> PartProcess:
+        if name not in self.processes:
+            raise StackError(f"{name} is not one of ours: {', '.join(self.processes)}")
+        return self.processes[name]
+
+    async def _is_ready(self, part: PartProcess, client: httpx2.AsyncClient) -> bool:
+        if part.name == REDIS:
+            port = urlsplit(self.addresses.redis).port or 0
+            return await embedded_redis.answers(port, self.redis_password or "")
+        with suppress(httpx2.HTTPError):
+            return (await client.get(f"{part.url}/readyz")).status_code == 200
+        return False
+
+    async def _late(self, parts: list[PartProcess], client: httpx2.AsyncClient, seconds: float) -> str:
+        lines = [f"not ready after {seconds:.0f} s:"]
+        for part in parts:
+            said = "no answer"
+            with suppress(httpx2.HTTPError):
+                said = (await client.get(f"{part.url}/readyz")).text[:500]
+            lines.append(f"  {part.name}: {said}\n{part.tail()}")
+        return "\n".join(lines)
+
+
+def _ended(part: PartProcess) -> str:
+    return f"{part.name} ended with exit code {part.exit_code}. The end of its log:\n\n{part.tail()}"
+
+
+@asynccontextmanager
+async def running_stack(
+    options: StackOptions | None = None, progress: Progress = lambda _: None
+) -> AsyncGenerator[Stack]:
+    """Start everything, and stop it all at the end; whatever happens, nothing stays behind.
+
+    Raises:
+        NoRedisError: there is no Redis to use or start.
+        PortTakenError: a port that was asked for is in use.
+        StackError: a part did not come up.
+    """
+    chosen = options or StackOptions()
+    ports = Ports()
+    directory = Path(tempfile.mkdtemp(prefix="delegant-demo-"))
+    minder = Minder(directory)
+    processes: dict[str, PartProcess] = {}
+    try:
+        stack = _composed(chosen, ports, directory, minder.group, processes)
+        if REDIS in processes:
+            await stack.start(REDIS, progress=progress)
+        await stack.start(*(name for name in processes if name != REDIS), progress=progress)
+        yield stack
+    finally:
+        try:
+            await asyncio.shield(stop_all(list(processes.values()), grace_seconds=STOP_GRACE_SECONDS))
+        finally:
+            minder.close()
+            ports.release()
+
+
+def _composed(
+    options: StackOptions, ports: Ports, directory: Path, group: int, processes: dict[str, PartProcess]
+) -> Stack:
+    """Lay out the run: ports, keys, environments. Starts nothing."""
+    own_redis = options.redis_url is None
+    server = embedded_redis.find_server() if own_redis else None
+    numbers = {
+        name: _port(ports, name, options)
+        for name in (GATEWAY, BROKER, STOCKS, AUTHSERVER, *((REDIS,) if own_redis else ()))
+    }
+    password = embedded_redis.new_password() if own_redis else None
+    redis_url = options.redis_url or f"redis://:{password}@{HOST}:{numbers[REDIS]}/0"
+    addresses = Addresses.on(numbers, redis=redis_url)
+    secrets = Secrets.create(directory, redis_url=redis_url)
+    logs = options.logs or directory
+    logs.mkdir(parents=True, exist_ok=True)
+
+    def add(name: str, arguments: tuple[str, ...], environment: Mapping[str, str], url: str) -> None:
+        given = {**environment, **options.extra.get(name, {})}
+        processes[name] = PartProcess(name, arguments, given, logs / f"{name}.log", url, group)
+
+    if server is not None and password is not None:
+        configuration = embedded_redis.write_configuration(directory, port=numbers[REDIS], password=password)
+        add(REDIS, (str(server), str(configuration)), {}, f"redis://{HOST}:{numbers[REDIS]}")
+    told = environments(addresses, secrets, numbers, directory=directory, log_level=options.log_level)
+    for name, environment in told.items():
+        add(name, (sys.executable, "-m", MODULES[name]), environment, f"http://{HOST}:{numbers[name]}")
+    return Stack(addresses, directory, processes, password, options.start_timeout_seconds)
+
+
+def _port(ports: Ports, name: str, options: StackOptions) -> int:
+    if name in options.ports:
+        return ports.exactly(options.ports[name])
+    return ports.preferably(USUAL_PORTS[name]) if options.usual_ports else ports.any()

@@ -1,0 +1,65 @@
+"""No token where it does not belong: not in a log at DEBUG, not readable in Redis."""
+
+import re
+
+from redis.asyncio import Redis
+
+from tests.support.system import JANE, JOHN, System
+
+JWT_HEADER = re.compile(r"eyJ[A-Za-z0-9_-]{8,}")
+USABLE_PART = 16
+
+
+def parts(token: str) -> set[str]:
+    """What of a token must not be seen: any run of it long enough to be worth something."""
+    return {
+        piece[start : start + USABLE_PART]
+        for piece in token.split(".")
+        for start in range(0, len(piece) - USABLE_PART, USABLE_PART)
+    }
+
+
+async def used_tokens(system: System) -> list[str]:
+    tokens: list[str] = []
+    for email in (JOHN, JANE):
+        token = await system.token(email)
+        await system.call(token)
+        phantom, exchanged = await system.phantom(token), await system.exchanged(token)
+        # Refused ones are the likeliest to be written down.
+        refused = [system.forge(phantom, aud="https://elsewhere.example"), exchanged, token[::-1]]
+        for bad in refused:
+            await system.call(bad)
+        await system.stocks(phantom)
+        tokens += [token, phantom, exchanged, *refused]
+    return tokens
+
+
+async def test_no_token_is_in_any_log_at_debug(system: System) -> None:
+    tokens = await used_tokens(system)
+    for process in system.stack.processes.values():
+        text = process.log.read_text()
+        assert text, process.name
+        assert not JWT_HEADER.search(text), process.name
+        for token in tokens:
+            assert not any(part in text for part in parts(token)), process.name
+
+
+async def test_a_dump_of_redis_holds_no_token(system: System) -> None:
+    tokens = await used_tokens(system)
+    redis = Redis.from_url(system.stack.addresses.redis)  # pyright: ignore[reportUnknownMemberType]
+    dump: list[str] = []
+    async with redis:
+        async for key in redis.scan_iter():  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            dump.append(repr(key))  # pyright: ignore[reportUnknownArgumentType]
+            match await redis.type(key):  # pyright: ignore[reportUnknownArgumentType]
+                case b"hash":
+                    dump.append(repr(await redis.hgetall(key)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                case b"string":
+                    dump.append(repr(await redis.get(key)))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+                case kind:
+                    raise AssertionError(kind)
+    text = "\n".join(dump)
+    assert "|phantom" in text
+    assert not JWT_HEADER.search(text)
+    for token in tokens:
+        assert not any(part in text for part in parts(token))
