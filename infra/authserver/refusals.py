@@ -4,10 +4,10 @@ import logging
 
 from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from authcore.errors import InvalidClient, OAuthError, TemporarilyUnavailable
-from authcore.oauth2_types import NO_STORE, ErrorResponse
+from authcore.errors import OAuthError
+from authcore.refusals import oauth_refusal
 from authserver.client_auth import uses_basic
 from authserver.pages import PageError
 from authserver.state import server_of
@@ -17,15 +17,8 @@ logger = logging.getLogger(__name__)
 
 def refusal(request: Request, error: OAuthError) -> Response:
     """Return the error response of RFC 6749 §5.2."""
-    headers = dict(NO_STORE)
-    if isinstance(error, InvalidClient) and uses_basic(request):
-        headers["www-authenticate"] = 'Basic realm="authorization server", charset="UTF-8"'
-    if isinstance(error, TemporarilyUnavailable):
-        headers["retry-after"] = str(error.retry_after_seconds)
-    document = ErrorResponse(
-        error=error.error or "invalid_request", error_description=error.description or None
-    )
-    return JSONResponse(document.document(), error.status, headers=headers)
+    basic = 'Basic realm="authorization server", charset="UTF-8"'
+    return oauth_refusal(error, authenticate=basic if uses_basic(request) else None)
 
 
 def add_refusals(app: FastAPI) -> None:

@@ -4,10 +4,9 @@ import logging
 import re
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
 
-from authcore.errors import InvalidClient, OAuthError, TemporarilyUnavailable
-from authcore.oauth2_types import NO_STORE, ErrorResponse
+from authcore.errors import OAuthError
+from authcore.refusals import oauth_refusal
 
 logger = logging.getLogger(__name__)
 
@@ -22,16 +21,10 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
         authorization: the request's `Authorization` header. A client that tried to authenticate with it is
             answered in the same scheme (RFC 6749 §5.2).
     """
-    headers = dict(NO_STORE)
-    if isinstance(error, TemporarilyUnavailable):
-        headers["retry-after"] = str(error.retry_after_seconds)
-    if isinstance(error, InvalidClient) and authorization is not None:
-        scheme = _SCHEME.match(authorization)
-        headers["www-authenticate"] = f'{scheme[0] if scheme else "Basic"} realm="token broker"'
-    document = ErrorResponse(
-        error=error.error or "invalid_request", error_description=error.description or None
-    )
-    return JSONResponse(document.document(), error.status, headers=headers)
+    if authorization is None:
+        return oauth_refusal(error)
+    scheme = _SCHEME.match(authorization)
+    return oauth_refusal(error, authenticate=f'{scheme[0] if scheme else "Basic"} realm="token broker"')
 
 
 def add_refusals(app: FastAPI) -> None:

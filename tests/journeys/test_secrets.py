@@ -34,14 +34,15 @@ async def used_tokens(system: System) -> list[str]:
     return tokens
 
 
-async def test_no_token_is_in_any_log_at_debug(system: System) -> None:
+async def test_no_token_and_no_code_is_in_any_log_at_debug(system: System) -> None:
     tokens = await used_tokens(system)
+    assert system.codes
     for process in system.stack.processes.values():
         text = process.log.read_text()
         assert text, process.name
         assert not JWT_HEADER.search(text), process.name
-        for token in tokens:
-            assert not any(part in text for part in parts(token)), process.name
+        for secret in tokens + system.codes:
+            assert not any(part in text for part in parts(secret)), process.name
 
 
 async def test_a_dump_of_redis_holds_no_token(system: System) -> None:

@@ -2,7 +2,8 @@
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from joserfc.jws import extract_compact
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_ACCESS_TOKEN
-from demo.access_token import access_token
+from demo.agent import connected_agent
+from demo.browser import Visitor
+from demo.inbox import newest_password
 from demo.parts import API_AUDIENCE, GATEWAY_CLIENT
 from demo.stack import Stack
 from tests.support.messages import LEGACY, call_message
@@ -30,11 +33,17 @@ class System:
 
     stack: Stack
     http: httpx2.AsyncClient
+    codes: list[str] = field(default_factory=list[str])
+    """Every authorization code that was used."""
 
     async def token(self, email: str) -> str:
         """Register, log in, consent: the opaque token of a new delegation."""
         addresses = self.stack.addresses
-        return await access_token(email, mcp_url=addresses.mcp, inbox_url=addresses.inbox)
+        visitor = Visitor(email, partial(newest_password, addresses.inbox))
+        async with connected_agent(addresses.mcp, visitor) as agent:
+            self.codes.extend(answer.code for answer in agent.responses if answer.code is not None)
+            assert agent.wallet.tokens is not None
+            return agent.wallet.tokens.access_token
 
     async def call(self, token: str, tool: str = "fetch-stock-prices") -> httpx2.Response:
         return await self.post(json.dumps(call_message(tool)).encode(), token)
