@@ -31,9 +31,9 @@ class WireModel(BaseModel):
 
 
 class ErrorResponse(WireModel):
-    """RFC 6749 §5.2."""
+    """RFC 6749 §5.2. Without credentials there is no error to name (RFC 6750 §3.1)."""
 
-    error: str
+    error: str | None
     error_description: str | None = None
 
 

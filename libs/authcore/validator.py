@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Protocol
 
 from joserfc import jws, jwt
@@ -26,6 +25,9 @@ from authcore.errors import InvalidToken, WrongAudience
 ASYMMETRIC_ALGORITHMS = frozenset(
     {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
 )
+
+MAX_NUMERIC_DATE = 2**53
+"""Beyond it, readers of JSON disagree about what the number is (RFC 8259 §6)."""
 
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -95,7 +97,7 @@ class TokenValidator:
         key = await self._keys.key_for(kid, alg)
         try:
             claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
-        except (JoseError, ValueError, RecursionError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken("The token's signature is invalid", reason=type(error).__name__) from None
         return self._check(claims)
 
@@ -156,7 +158,7 @@ def _numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
     value = claims.get(name)
     if value is None:
         return None
-    # JSON knows fractions, and Python's parser knows NaN and Infinity (RFC 7519 §2).
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    # JSON knows fractions and numbers without end, and Python's parser NaN and Infinity (RFC 7519 §2).
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_NUMERIC_DATE:
         raise InvalidToken(f"The token's {name} is malformed")
     return int(value)

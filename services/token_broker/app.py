@@ -93,6 +93,7 @@ def create_app(
         lifespan=lifespan,
         telemetry=fastapi_telemetry(),
         openapi_url=None,
+        redirect_slashes=False,
         routes=list(health_routes({"redis": redis.check, "signing keys": jwks.check})),
     )
     app.include_router(router)

@@ -4,7 +4,6 @@ Only two answers of introspection mean anything: a JWT, and a clear "inactive". 
 at the other end, which is neither "active" nor "inactive".
 """
 
-import asyncio
 import json
 import logging
 from typing import Any, Final, cast
@@ -29,7 +28,6 @@ from token_broker.adapters.rfc8693 import TokenRequest, issued_token, request_fo
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64 * 1024
-MAX_RETRY_AFTER_SECONDS = 60
 
 _VERDICTS: Final[dict[str, type[OAuthError]]] = {
     "invalid_grant": InvalidGrant,
@@ -92,12 +90,9 @@ class AuthorizationServer:
         request = self._client.build_request(
             "POST", url, data=form | self._signer.parameters(self._issuer), headers={"accept": accept}
         )
-        try:
-            # The client's timeouts are for each read: a server that drips would never meet them.
-            async with asyncio.timeout(self._deadline_seconds):
-                return await send_bounded(self._client, request, max_bytes=MAX_ANSWER_BYTES)
-        except TimeoutError:
-            raise TemporarilyUnavailable(reason=f"{request.url.host}: no answer in time") from None
+        return await send_bounded(
+            self._client, request, max_bytes=MAX_ANSWER_BYTES, deadline_seconds=self._deadline_seconds
+        )
 
 
 def process_introspection(response: BoundedResponse) -> str | None:
@@ -145,14 +140,10 @@ def _unexpected(what: str, response: BoundedResponse, detail: str = "") -> Tempo
     if response.status in (200, 400, 401, 403):
         # Nothing that passes by itself: wrong credentials, a wrong endpoint, a profile that does not fit.
         logger.error("the authorization server and this broker do not agree: %s", reason)
-    retry_after = response.headers.get("retry-after", "")
-    seconds = (
-        int(retry_after) if retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 5 else 5
-    )
     return TemporarilyUnavailable(
         "The authorization server could not answer",
         reason=reason,
-        retry_after_seconds=min(max(seconds, 1), MAX_RETRY_AFTER_SECONDS),
+        retry_after_seconds=response.retry_after_seconds,
     )
 
 
