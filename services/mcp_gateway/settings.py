@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.service import ServiceSettings
+from mcp_gateway.hosts import normal_host, normal_url
 
 
 class Settings(ServiceSettings):
@@ -46,8 +47,7 @@ class Settings(ServiceSettings):
         default=5,
         ge=0,
         le=300,
-        description="how long a token's answer is remembered in the process: "
-        "the longest a revoked token can still pass here",
+        description="how long a token's answer is remembered in the process; the broker may remember longer",
     )
     memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
     http_timeout_seconds: float = Field(
@@ -57,10 +57,12 @@ class Settings(ServiceSettings):
     @field_validator("resource")
     @classmethod
     def _is_canonical(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an http(s) URL without query and fragment (RFC 8707 §2)")
-        return value
+        return normal_url(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_normal(cls, value: frozenset[str]) -> frozenset[str]:
+        return frozenset(normal_host(host) for host in value)
 
     @field_validator("broker_client_key_file")
     @classmethod
@@ -88,7 +90,7 @@ class Settings(ServiceSettings):
     @property
     def hosts(self) -> frozenset[str]:
         """The `Host` headers that name us."""
-        return self.allowed_hosts or frozenset({urlsplit(self.resource).netloc})
+        return self.allowed_hosts or frozenset({normal_host(urlsplit(self.resource).netloc)})
 
     @property
     def audience(self) -> frozenset[str]:

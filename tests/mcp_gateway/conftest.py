@@ -56,7 +56,9 @@ class FakeBroker:
             return httpx.Response(400, json={"error": "invalid_grant"})
         claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
         claims["scope"] = form["scope"]
-        return httpx.Response(200, json={"access_token": self.issuer.sign(**claims), "expires_in": 900})
+        return httpx.Response(
+            200, json={"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
+        )
 
 
 @dataclass
