@@ -16,6 +16,8 @@ from authcore.claims import (
     audience_of,
     confirmation_of,
     context_of,
+    delegation_id_of,
+    first_claim,
     first_text,
     parse_scope,
 )
@@ -88,6 +90,17 @@ class TokenValidator:
             InvalidToken: for every reason a token can be wrong.
             TemporarilyUnavailable: the keys could not be fetched.
         """
+        return self._check(await self.signed_claims(token))
+
+    async def signed_claims(self, token: str) -> Mapping[str, Any]:
+        """Return what the issuer signed for this audience, whatever it says of subject and lifetime.
+
+        For statements that are not tokens (RFC 8417, RFC 9701): the caller checks the rest.
+
+        Raises:
+            InvalidToken: type, algorithm, signature, issuer or audience is wrong.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
         if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
             raise InvalidToken("The token is malformed")
         header = self._header(token)
@@ -99,7 +112,11 @@ class TokenValidator:
             claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
         except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken("The token's signature is invalid", reason=type(error).__name__) from None
-        return self._check(claims)
+        if claims.get("iss") != self._profile.issuer:
+            raise InvalidToken("The token is from another issuer")
+        if not audience_of(claims) & self._profile.audience:
+            raise WrongAudience("The token is for another audience")
+        return claims
 
     def _header(self, token: str) -> Mapping[str, Any]:
         try:
@@ -120,11 +137,6 @@ class TokenValidator:
 
     def _check(self, claims: Mapping[str, Any]) -> VerifiedToken:
         profile, now, skew = self._profile, self._now(), self._profile.clock_skew_seconds
-        if claims.get("iss") != profile.issuer:
-            raise InvalidToken("The token is from another issuer")
-        audience = audience_of(claims)
-        if not audience & profile.audience:
-            raise WrongAudience("The token is for another audience")
         expires_at = _numeric_date(claims, "exp")
         if expires_at is None:
             raise InvalidToken("The token has no expiry")
@@ -134,20 +146,20 @@ class TokenValidator:
             moment = _numeric_date(claims, name)
             if moment is not None and now < moment - skew:
                 raise InvalidToken("The token is not valid yet")
-        subject = first_text(claims, ("sub",))
+        names = profile.claim_names
+        subject = first_text(claims, names.subject)
         if subject is None:
             raise InvalidToken("The token has no subject")
-        names = profile.claim_names
         return VerifiedToken(
             issuer=profile.issuer,
             subject=subject,
-            audience=audience,
-            scope=parse_scope(next((claims[n] for n in names.scope if n in claims), None)),
+            audience=audience_of(claims),
+            scope=parse_scope(first_claim(claims, names.scope)),
             expires_at=expires_at,
             issued_at=_numeric_date(claims, "iat"),
             token_id=first_text(claims, ("jti",)),
             client_id=first_text(claims, names.client),
-            delegation_id=first_text(claims, names.delegation),
+            delegation_id=delegation_id_of(claims, names.delegation),
             context=context_of(claims),
             actors=actors_of(claims),
             confirmation=confirmation_of(claims),
