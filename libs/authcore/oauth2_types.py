@@ -37,6 +37,7 @@ class ErrorResponse(WireModel):
 
     error: str | None
     error_description: str | None = None
+    claims: str | None = None
 
 
 class TokenResponse(WireModel):

@@ -1,6 +1,5 @@
 """The composition root of the token broker, and its two endpoints."""
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -10,24 +9,23 @@ import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
 from opentelemetry import metrics
 
-from authcore.claims import ClaimNames
-from authcore.client_assertion import ClientAssertionSigner, ClientAssertionVerifier, StaticKeys
+from authcore.client_assertion import ClientAssertionVerifier
 from authcore.clock import Clock, system_clock
 from authcore.forms import MAX_FORM_BYTES, read_form
 from authcore.http_client import pooled_client
-from authcore.jwks import JwksClient, parse_key_set
+from authcore.jwks import JwksClient
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
-from authcore.validator import TokenProfile, TokenValidator
-from token_broker.authorization_server import AuthorizationServer
-from token_broker.client_auth import Caller, ClientAuthentication, ReplayGuard
+from token_broker.client_auth import ClientAuthentication, ReplayGuard
 from token_broker.delegations import CacheResult, DelegationStore
-from token_broker.exchange import Exchange, TargetValidators, exchange_response, parse_exchange
+from token_broker.exchange import Exchange, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
+from token_broker.profiles import load_profile
 from token_broker.redis_client import BoundedRedis, connect
 from token_broker.refusals import add_refusals
 from token_broker.sealing import Sealer, parse_ring
-from token_broker.settings import CallerSettings, Settings, private_jwk
+from token_broker.settings import Settings
+from token_broker.upstream import Upstream, caller_of
 
 router = APIRouter()
 
@@ -105,17 +103,9 @@ def create_app(
 def _broker(
     settings: Settings, client: httpx.AsyncClient, redis: BoundedRedis, jwks: JwksClient, now: Clock
 ) -> Broker:
-    callers = {name: _caller(name, caller) for name, caller in settings.callers.items()}
+    profile = load_profile(settings.profile)
+    callers = {name: caller_of(name, caller, profile) for name, caller in settings.callers.items()}
     sealer = Sealer(parse_ring(settings.sealing_key.get_secret_value()))
-    signer = ClientAssertionSigner(settings.client_id, private_jwk(settings.client_key), now=now)
-    server = AuthorizationServer(
-        client,
-        signer,
-        issuer=settings.issuer,
-        introspection_endpoint=settings.introspection_endpoint,
-        token_endpoint=settings.token_endpoint,
-        deadline_seconds=settings.http_deadline_seconds,
-    )
     store = DelegationStore(
         redis,
         sealer,
@@ -124,42 +114,18 @@ def _broker(
         tombstone_seconds=settings.tombstone_seconds,
         count=_cache_counter(),
     )
-
-    def validator(audience: frozenset[str]) -> TokenValidator:
-        profile = TokenProfile(
-            issuer=settings.issuer,
-            audience=audience,
-            algorithms=settings.signing_algorithms,
-            token_types=frozenset(kind.lower() for kind in settings.token_types),
-            clock_skew_seconds=settings.clock_skew_seconds,
-            claim_names=ClaimNames(delegation=settings.delegation_claims),
-        )
-        return TokenValidator(profile, jwks, now=now)
-
-    resources = frozenset[str]().union(*(caller.resource for caller in callers.values()))
-    audiences = frozenset[str]().union(*(caller.audiences for caller in callers.values()))
-    introspection = Introspection(store, server, validator(resources), sealer, now=now)
-    targets = TargetValidators({audience: validator(frozenset({audience})) for audience in audiences})
+    upstream = Upstream(settings, profile, client, jwks, now=now)
+    introspection = Introspection(store, upstream.subjects(callers.values(), sealer), profile, now=now)
     verifier = ClientAssertionVerifier(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
     )
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(introspection, store, server, targets, now=now),
+        exchange=Exchange(
+            introspection, store, upstream.server, upstream.targets(callers.values()), profile, now=now
+        ),
         now=now,
-    )
-
-
-def _caller(client_id: str, settings: CallerSettings) -> Caller:
-    bare = settings.resource.rstrip("/")
-    return Caller(
-        client_id=client_id,
-        keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode()))),
-        # One resource, with and without a trailing slash: clients write its URL either way.
-        resource=frozenset({bare, bare + "/"}),
-        audiences=settings.audiences,
-        scopes=settings.scopes,
     )
 
 

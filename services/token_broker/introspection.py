@@ -1,7 +1,5 @@
 """Introspection of access tokens (RFC 7662): from an opaque token to the JWT that stands for it."""
 
-import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Response
@@ -10,31 +8,13 @@ from fastapi.responses import JSONResponse
 from authcore.bearer import MAX_BEARER_BYTES
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
-from authcore.errors import InvalidToken, TemporarilyUnavailable, WrongAudience
 from authcore.oauth2_types import MEDIA_TYPE_JWT, NO_STORE, WireModel
 from authcore.single_flight import SingleFlight
-from authcore.validator import TokenValidator
-from token_broker.authorization_server import AuthorizationServer, process_introspection
 from token_broker.client_auth import Caller
-from token_broker.delegations import (
-    PHANTOM,
-    AlreadyRevoked,
-    Delegation,
-    DelegationStore,
-    delegation_of,
-)
-from token_broker.sealing import Sealer, fingerprint
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """An active subject token: its claims, its delegation and the JWT that stands for it."""
-
-    token: VerifiedToken
-    delegation: Delegation
-    jwt: str = field(repr=False)
+from token_broker.delegations import PHANTOM, AlreadyRevoked, DelegationStore
+from token_broker.profiles import Profile
+from token_broker.sealing import fingerprint
+from token_broker.subjects import Subject, SubjectSource
 
 
 class Introspection:
@@ -43,16 +23,14 @@ class Introspection:
     def __init__(
         self,
         store: DelegationStore,
-        server: AuthorizationServer,
-        validator: TokenValidator,
-        sealer: Sealer,
+        source: SubjectSource,
+        profile: Profile,
         *,
         now: Clock,
     ) -> None:
         self._store = store
-        self._server = server
-        self._validator = validator
-        self._sealer = sealer
+        self._source = source
+        self._profile = profile
         self._now = now
         self._flights = SingleFlight[str, Subject | None]()
 
@@ -67,7 +45,7 @@ class Introspection:
         subject = await self._flights.run(fingerprint(token), lambda: self._look_up(token))
         if subject is None or not subject.token.audience & caller.resource:
             return None
-        return subject if subject.token.expires_at > self._now() else None
+        return subject if subject.expires_at > self._now() else None
 
     async def is_dead(self, token: str) -> bool:
         """Tell whether the authorization server calls the token inactive now, whatever Redis remembers.
@@ -75,59 +53,39 @@ class Introspection:
         Raises:
             TemporarilyUnavailable: it did not say.
         """
-        return await self._ask(token) is None
+        if await self._source.active(token):
+            return False
+        await self._store.forget(token)
+        return True
 
     async def _look_up(self, token: str) -> Subject | None:
         found = await self._store.find(token)
         if found is not None:
             if found.revoked:
                 return None
-            subject = await self._remembered(found.phantom, token)
-            if subject is not None and subject.delegation.tag == found.tag:
+            kept = found.phantom
+            subject = None if kept is None else await self._source.recall(kept, token, found.tag)
+            if subject is not None:
                 return subject
         return await self._ask(token)
 
-    async def _remembered(self, phantom: str | None, token: str) -> Subject | None:
-        # It was verified before it was kept; since then its key may have been withdrawn.
-        try:
-            return None if phantom is None else await self._verified(phantom, token)
-        except InvalidToken:
-            return None
-
     async def _ask(self, token: str) -> Subject | None:
-        phantom = process_introspection(await self._server.send_introspection(token))
-        if phantom is None:
+        subject = await self._source.ask(token)
+        if subject is None:
             await self._store.forget(token)
             return None
-        try:
-            subject = await self._verified(phantom, token)
-        except WrongAudience:
-            return None
-        except InvalidToken as error:
-            raise misbehaviour(f"the JWT of introspection: {error.reason}") from None
-        expires_at = subject.token.expires_at
         try:
             await self._store.write(
                 subject.delegation,
                 token,
                 PHANTOM,
-                phantom,
-                expires_at=expires_at,
-                subject_expires_at=expires_at,
+                self._source.keep(subject),
+                expires_at=subject.expires_at,
+                subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
             )
         except AlreadyRevoked:
             return None
         return subject
-
-    async def _verified(self, phantom: str, token: str) -> Subject:
-        verified = await self._validator.validate(phantom)
-        return Subject(verified, delegation_of(verified, token, self._sealer), phantom)
-
-
-def misbehaviour(reason: str) -> TemporarilyUnavailable:
-    """Return the error for an answer of the authorization server that must not be passed on; it is logged."""
-    logger.error("an answer of the authorization server was refused: %s", reason)
-    return TemporarilyUnavailable("The authorization server gave an unacceptable answer", reason=reason)
 
 
 class IntrospectionResponse(WireModel):

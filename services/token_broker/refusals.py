@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from authcore.errors import OAuthError
 from authcore.refusals import oauth_refusal
+from token_broker.authorization_server import InteractionRequired
 
 logger = logging.getLogger(__name__)
 
@@ -21,10 +22,12 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
         authorization: the request's `Authorization` header. A client that tried to authenticate with it is
             answered in the same scheme (RFC 6749 §5.2).
     """
+    claims = error.claims if isinstance(error, InteractionRequired) else None
     if authorization is None:
-        return oauth_refusal(error)
+        return oauth_refusal(error, claims=claims)
     scheme = _SCHEME.match(authorization)
-    return oauth_refusal(error, authenticate=f'{scheme[0] if scheme else "Basic"} realm="token broker"')
+    authenticate = f'{scheme[0] if scheme else "Basic"} realm="token broker"'
+    return oauth_refusal(error, authenticate=authenticate, claims=claims)
 
 
 def add_refusals(app: FastAPI) -> None:

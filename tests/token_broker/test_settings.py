@@ -124,7 +124,7 @@ def caller(**changes: object) -> str:
         ("CALLERS", caller(scopes=["a b"])),
         ("CALLERS", caller(scope=["hunter2"])),
         ("CACHE_LEEWAY_SECONDS", "-1"),
-        ("SIGNING_ALGORITHMS", '["HS256"]'),
+        ("PROFILE", "hunter3"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line_that_does_not_repeat_it(
