@@ -7,7 +7,7 @@ import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import uvicorn
 from pydantic import Field, SecretStr, ValidationError
@@ -52,13 +52,13 @@ class ServiceSettings(BaseSettings):
 S = TypeVar("S", bound=ServiceSettings)
 
 
-def load_settings(kind: type[S]) -> S:
+def load_settings(kind: type[S], **given: str) -> S:
     """Read settings from the environment, or end the process with one line for each that is missing or wrong.
 
-    The values themselves are never shown: one of them may be a secret.
+    What is given goes before the environment. The values are never shown: one of them may be a secret.
     """
     try:
-        return kind()
+        return kind(**cast("dict[str, Any]", given))
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_input=False, include_url=False):

@@ -37,6 +37,8 @@ class Product:
     on_token: Answer | None = None
     introspections: list[Form] = field(default_factory=list[Form])
     exchanges: list[Form] = field(default_factory=list[Form])
+    pages: dict[str, Any] = field(default_factory=dict[str, Any])
+    """JSON documents that it publishes, by URL."""
     headers: list[httpx.Headers] = field(default_factory=list[httpx.Headers])
 
     @property
@@ -58,6 +60,9 @@ class Product:
         url = str(request.url)
         if url == self.jwks_uri:
             return httpx.Response(200, json=KeySet([self.key]).as_dict(private=False))
+        if request.method == "GET":
+            found = url in self.pages
+            return httpx.Response(200 if found else 404, json=self.pages.get(url))
         form = dict(parse_qsl(request.content.decode(), keep_blank_values=True))
         self.headers.append(request.headers)
         if url == self.introspection_endpoint and self.on_introspect is not None:
