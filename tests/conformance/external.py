@@ -43,6 +43,14 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class World:
+    """An authorization server, and the system that trusts it."""
+
+    endpoints: Endpoints
+    stack: Stack
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What has to be known to the authorization server before the system starts."""
 
@@ -72,7 +80,7 @@ def loopback_client() -> httpx2.AsyncClient:
 
 
 @asynccontextmanager
-async def stack_behind(server: Endpoints, plan: Plan) -> AsyncGenerator[Stack]:
+async def world_of(server: Endpoints, plan: Plan) -> AsyncGenerator[World]:
     """Run gateway, broker and API against the server."""
     trust = {"ISSUER": server.issuer, "JWKS_URI": server.jwks}
     broker = {
@@ -91,10 +99,10 @@ async def stack_behind(server: Endpoints, plan: Plan) -> AsyncGenerator[Stack]:
         ports={GATEWAY: plan.gateway_port}, log_level="debug", logs=plan.directory / "logs", extra=extra
     )
     async with running_stack(options) as stack:
-        yield stack
+        yield World(server, stack)
 
 
-async def profile_check(stack: Stack) -> tuple[int | None, list[str]]:
+async def assert_profile_fits(stack: Stack) -> None:
     """Run `python -m token_broker profile check` with the broker's own settings."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "token_broker", "profile", "check"),
@@ -103,7 +111,9 @@ async def profile_check(stack: Stack) -> tuple[int | None, list[str]]:
         stderr=asyncio.subprocess.STDOUT,
     )
     output, _ = await process.communicate()
-    return process.returncode, output.decode().splitlines()
+    points = [line.partition(":")[0].split() for line in output.decode().splitlines()]
+    expected = [["fits", point] for point in ("metadata", "keys", "introspection", "exchange")]
+    assert (points, process.returncode) == (expected, 0), output.decode()
 
 
 async def access_token(

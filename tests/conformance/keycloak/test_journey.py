@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import pytest_asyncio
 
 from demo.browser import AuthorizationResponse, Browser, Page
 from demo.parts import API_AUDIENCE
-from demo.stack import Stack
 from tests.conformance.external import (
     REDIRECT_URI,
     Endpoints,
     Plan,
+    World,
     access_token,
-    profile_check,
-    stack_behind,
+    assert_profile_fits,
+    world_of,
 )
 from tests.conformance.keycloak.realm import AGENT, PASSWORD, realm
 from tests.conformance.keycloak.server import Keycloak, running
@@ -33,46 +32,29 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Keycloak, and the system that trusts it."""
-
-    keycloak: Keycloak
-    endpoints: Endpoints
-    stack: Stack
-    mcp: str
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keycloak(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Keycloak]:
+    log = tmp_path_factory.mktemp("keycloak") / "keycloak.log"
+    async with running(Path(HOME), log) as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
-    directory = tmp_path_factory.mktemp("keycloak")
-    plan = Plan.draw(directory)
-    async with running(Path(HOME), directory / "keycloak.log") as keycloak, http_client() as http:
-        configured = realm(
-            mcp=plan.mcp, api=API_AUDIENCE, redirect_uri=REDIRECT_URI, broker_jwk=plan.broker_jwk
-        )
+async def world(keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[World]:
+    plan = Plan.draw(tmp_path_factory.mktemp("system"))
+    configured = realm(mcp=plan.mcp, api=API_AUDIENCE, redirect_uri=REDIRECT_URI, broker_jwk=plan.broker_jwk)
+    async with http_client() as http:
         await keycloak.create(http, configured)
-        endpoints = Endpoints(
-            profile="keycloak",
-            issuer=keycloak.issuer,
-            jwks=f"{keycloak.endpoints}/certs",
-            authorization=f"{keycloak.endpoints}/auth",
-            token=f"{keycloak.endpoints}/token",
-            introspection=f"{keycloak.endpoints}/token/introspect",
-        )
-        async with stack_behind(endpoints, plan) as stack:
-            yield World(keycloak, endpoints, stack, plan.mcp)
-
-
-@pytest.fixture
-async def http() -> AsyncGenerator[httpx2.AsyncClient]:
-    async with http_client() as client:
-        yield client
-
-
-@pytest.fixture
-def system(world: World, http: httpx2.AsyncClient) -> System:
-    return System(world.stack, http)
+    endpoints = Endpoints(
+        profile="keycloak",
+        issuer=keycloak.issuer,
+        jwks=f"{keycloak.endpoints}/certs",
+        authorization=f"{keycloak.endpoints}/auth",
+        token=f"{keycloak.endpoints}/token",
+        introspection=f"{keycloak.endpoints}/token/introspect",
+    )
+    async with world_of(endpoints, plan) as it:
+        yield it
 
 
 async def log_in(email: str, browser: Browser, page: Page) -> Page | AuthorizationResponse:
@@ -108,10 +90,10 @@ async def test_the_api_gets_another_token_than_the_agent_has(
 
 
 async def test_a_user_who_is_logged_out_has_no_delegation_left(
-    world: World, system: System, http: httpx2.AsyncClient
+    keycloak: Keycloak, world: World, system: System, http: httpx2.AsyncClient
 ) -> None:
     token = await token_of(world, http, JANE)
-    await world.keycloak.end_sessions(http, JANE)
+    await keycloak.end_sessions(http, JANE)
     assert (await system.call(token)).status_code == 401
 
 
@@ -123,11 +105,4 @@ async def test_a_token_without_the_scope_is_challenged(
 
 
 async def test_the_profile_fits_the_live_server(world: World) -> None:
-    code, lines = await profile_check(world.stack)
-    assert [line.split(":")[0] for line in lines] == [
-        "fits      metadata",
-        "fits      keys",
-        "fits      introspection",
-        "fits      exchange",
-    ], lines
-    assert code == 0
+    await assert_profile_fits(world.stack)

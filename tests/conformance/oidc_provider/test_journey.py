@@ -4,7 +4,6 @@ import json
 import subprocess
 from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,18 +14,17 @@ import pytest_asyncio
 from demo.browser import AuthorizationResponse, Browser, Page
 from demo.keys import signing_key
 from demo.parts import API_AUDIENCE, BROKER_CLIENT
-from demo.stack import Stack
 from tests.conformance.external import (
     REDIRECT_URI,
     SCOPE,
     Endpoints,
     Plan,
+    World,
     access_token,
-    profile_check,
-    stack_behind,
+    assert_profile_fits,
+    world_of,
 )
 from tests.conformance.node import missing_packages, node
-from tests.journeys.conftest import http_client
 from tests.support.redis_server import free_port
 from tests.support.system import JANE, JOHN, REGION, System, payload, symbols
 
@@ -34,14 +32,6 @@ HERE = Path(__file__).parent
 AGENT = "agent"
 REGIONS = {JOHN: "USA", JANE: "Europe"}
 STOP_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """oidc-provider, and the system that trusts it."""
-
-    endpoints: Endpoints
-    stack: Stack
 
 
 @contextmanager
@@ -97,19 +87,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Worl
             token=f"{issuer}/token",
             introspection=f"{issuer}/token/introspection",
         )
-        async with stack_behind(endpoints, plan) as stack:
-            yield World(endpoints, stack)
-
-
-@pytest.fixture
-async def http() -> AsyncGenerator[httpx2.AsyncClient]:
-    async with http_client() as client:
-        yield client
-
-
-@pytest.fixture
-def system(world: World, http: httpx2.AsyncClient) -> System:
-    return System(world.stack, http)
+        async with world_of(endpoints, plan) as it:
+            yield it
 
 
 async def answer(email: str, browser: Browser, page: Page) -> Page | AuthorizationResponse:
@@ -162,11 +141,4 @@ async def test_a_revoked_token_is_refused_before_it_was_ever_used(
 
 
 async def test_the_profile_fits_the_live_server(world: World) -> None:
-    code, lines = await profile_check(world.stack)
-    assert [line.split(":")[0] for line in lines] == [
-        "fits      metadata",
-        "fits      keys",
-        "fits      introspection",
-        "fits      exchange",
-    ], lines
-    assert code == 0
+    await assert_profile_fits(world.stack)
