@@ -140,7 +140,7 @@ class ProfileCheck:
         garbage = GARBAGE_JWT if self._profile.tokens.subject == "jwt" else secrets.token_urlsafe(32)
         accept, process = {
             "phantom_204": (MEDIA_TYPE_JWT, process_introspection),
-            "json_jwt_field": (MEDIA_TYPE_JWT, process_json_introspection),
+            "json_jwt_field": (self._profile.introspection.accept, process_json_introspection),
             "rfc9701": (MEDIA_TYPE_INTROSPECTION_JWT, _statement_or_inactive),
         }.get(mode, ("application/json", process_json_introspection))
         response = await self._server.send_introspection(garbage, accept=accept)

@@ -35,6 +35,8 @@ class IntrospectionTable(Table):
     mode: Literal["phantom_204", "json_jwt_field", "json", "rfc9701", "local_jwt"]
     field: Name = "jwt"
     """`json_jwt_field`: the member that holds the JWT."""
+    accept: Literal["application/json", "application/jwt"] = "application/json"
+    """`json_jwt_field`: what has to be asked for to get it."""
     activity: bool = False
     """`local_jwt`: also ask the server whether the token is still active."""
 

@@ -19,6 +19,7 @@ from token_broker.authorization_server import (
     process_json_introspection,
 )
 from token_broker.delegations import Delegation, delegation_of
+from token_broker.profiles import IntrospectionTable
 from token_broker.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -103,11 +104,15 @@ class PhantomSubjects(JwtSubjects):
     """Introspection gives the JWT: as the whole answer (`phantom_204`), or in a member (`json_jwt_field`)."""
 
     def __init__(
-        self, server: AuthorizationServer, validator: TokenValidator, sealer: Sealer, *, member: str | None
+        self,
+        server: AuthorizationServer,
+        validator: TokenValidator,
+        sealer: Sealer,
+        introspection: IntrospectionTable,
     ) -> None:
         super().__init__(validator, sealer)
         self._server = server
-        self._member = member
+        self._introspection = introspection
 
     async def ask(self, token: str) -> Subject | None:
         """Ask for the JWT and verify it."""
@@ -126,13 +131,13 @@ class PhantomSubjects(JwtSubjects):
         return await self._phantom(token) is not None
 
     async def _phantom(self, token: str) -> str | None:
-        response = await self._server.send_introspection(token)
-        if self._member is None:
-            return process_introspection(response)
+        if self._introspection.mode == "phantom_204":
+            return process_introspection(await self._server.send_introspection(token))
+        response = await self._server.send_introspection(token, accept=self._introspection.accept)
         document = process_json_introspection(response)
         if document is None:
             return None
-        jwt = document.get(self._member)
+        jwt = document.get(self._introspection.field)
         if not isinstance(jwt, str):
             raise misbehaviour("introspection gave no JWT")
         return jwt

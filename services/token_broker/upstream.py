@@ -57,8 +57,7 @@ class Upstream:
         validator = self._validator(frozenset[str]().union(*(caller.resource for caller in callers)))
         match introspection.mode:
             case "phantom_204" | "json_jwt_field":
-                member = introspection.field if introspection.mode == "json_jwt_field" else None
-                return PhantomSubjects(self.server, validator, sealer, member=member)
+                return PhantomSubjects(self.server, validator, sealer, introspection)
             case "local_jwt":
                 return PresentedSubjects(self.server if introspection.activity else None, validator, sealer)
             case "json" | "rfc9701":

@@ -63,6 +63,7 @@ async def test_a_token_procedure_may_put_the_phantom_into_a_member(front: Front,
     broker = await front(product, profile)
     assert (await broker.introspect(TOKEN)).text == phantom
     assert (await broker.introspect("unknown")).status_code == 204
+    assert {headers["accept"] for headers in product.headers} == {"application/json"}
     for other in ({"active": True}, {"active": True, "phantom_token": "opaque"}, {"phantom_token": phantom}):
         product.on_introspect = lambda _, other=other: httpx.Response(200, json=other)
         assert (await broker.introspect("another")).status_code == 503

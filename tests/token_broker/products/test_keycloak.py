@@ -160,3 +160,15 @@ async def test_an_api_known_by_another_client_id_is_asked_for_by_that(front: Fro
     broker = await front(product, profile)
     assert (await broker.exchange(product.sign(**SUBJECT))).status_code == 200
     assert product.exchanges[0]["audience"] == "stocks-api"
+
+
+async def test_a_lightweight_token_has_its_full_jwt_in_a_member_of_introspection(
+    front: Front, product: Product
+) -> None:
+    full = product.sign(**SUBJECT)
+    product.on_introspect = lambda _: httpx.Response(200, json={"active": True, "jwt": full})
+    mode = 'mode = "json_jwt_field"\naccept = "application/jwt"\nactivity = false'
+    broker = await front(product, f'extends = "keycloak"\n[introspection]\n{mode}\n')
+    lightweight = product.sign(aud=SUBJECT["aud"], jti="ltrt:1", azp="agent-1", sid="5c6b-session")
+    assert (await broker.introspect(lightweight)).text == full
+    assert product.headers[0]["accept"] == "application/jwt"
