@@ -1,9 +1,9 @@
 """The composition root of the development authorization server."""
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final
 
 import aiosqlite
@@ -11,13 +11,15 @@ import httpx
 from fastapi import FastAPI
 
 from authcore.clock import Clock, system_clock
+from authcore.http_client import pooled_client
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
-from authserver import endpoints
+from authserver import endpoints, event_delivery
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
+from authserver.background import every, in_background
 from authserver.client_auth import AssertionReplays, ClientAuthenticator
 from authserver.client_directory import ClientDirectory
 from authserver.client_documents import ClientDocuments
@@ -27,6 +29,8 @@ from authserver.counters import Counters
 from authserver.database import Database, open_database
 from authserver.delegations import Delegations
 from authserver.endpoints import Endpoints
+from authserver.event_delivery import Backoff, EventDelivery
+from authserver.event_outbox import EventOutbox
 from authserver.inbox import Inbox
 from authserver.keys import load_keys, load_secret
 from authserver.one_time_passwords import OneTimePasswords
@@ -54,15 +58,17 @@ def create_app(
     resolver: Resolver = system_resolver,
     now: Clock = system_clock,
     policy: Policy = POLICY,
+    backoff: Backoff | None = None,
 ) -> FastAPI:
     """Return the server.
 
     Args:
         settings: what its environment says.
-        transport: stands in for the network in tests; client metadata documents are all that is fetched.
+        transport: stands in for the network in tests.
         resolver: stands in for DNS in tests.
         now: the clock.
         policy: what scopes mean.
+        backoff: how long an event receiver that is away is left alone.
     """
     where = Endpoints(settings.issuer)
     fetcher = PublicFetcher(
@@ -76,8 +82,24 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(fetcher.aclose)
             database = await stack.enter_async_context(open_database(settings.state_path))
-            await stack.enter_async_context(_kept_small(database, now))
-            server = await _build(settings, where, database, fetcher, now=now, policy=policy)
+            sweeping = every(SWEEP_SECONDS, partial(_throw_away, database, now))
+            await stack.enter_async_context(in_background("sweeping", sweeping))
+            outbox = EventOutbox(database, settings.event_receivers)
+            server = await _build(settings, where, database, fetcher, outbox, now=now, policy=policy)
+            client = await stack.enter_async_context(
+                pooled_client(timeout_seconds=event_delivery.TIMEOUT_SECONDS, transport=transport)
+            )
+            for receiver in settings.event_receivers:
+                delivery = EventDelivery(
+                    receiver,
+                    outbox,
+                    server.keys,
+                    client,
+                    issuer=where.issuer,
+                    now=now,
+                    backoff=backoff or Backoff(),
+                )
+                await stack.enter_async_context(in_background(f"events to {receiver.url}", delivery.run))
             logger.warning(
                 "DEVELOPMENT authorization server, never for production: issuer %s, mails at %s",
                 settings.issuer,
@@ -103,6 +125,7 @@ async def _build(
     where: Endpoints,
     database: Database,
     fetcher: PublicFetcher,
+    outbox: EventOutbox,
     *,
     now: Clock,
     policy: Policy,
@@ -115,7 +138,7 @@ async def _build(
         registered,
         ClientDocuments(fetcher, policy, audience=settings.mcp_resource, now=now),
     )
-    delegations, access_tokens = Delegations(database), AccessTokens(database)
+    delegations, access_tokens = Delegations(database, outbox), AccessTokens(database)
     return Server(
         settings=settings,
         where=where,
@@ -129,7 +152,7 @@ async def _build(
         client_auth=ClientAuthenticator(
             clients,
             AssertionReplays(database),
-            audience=frozenset({where.issuer, where.url(endpoints.TOKEN), where.url(endpoints.INTROSPECT)}),
+            audience=frozenset({where.issuer, *map(where.url, endpoints.FOR_CLIENTS)}),
             now=now,
         ),
         sessions=Sessions(
@@ -156,20 +179,8 @@ async def _build(
     )
 
 
-@asynccontextmanager
-async def _kept_small(database: Database, now: Clock) -> AsyncGenerator[None]:
-    async def keep_small() -> None:
-        while True:
-            try:
-                await sweep(database, now())
-            except aiosqlite.Error:
-                logger.exception("expired rows could not be thrown away")
-            await asyncio.sleep(SWEEP_SECONDS)
-
-    sweeping = asyncio.create_task(keep_small())
+async def _throw_away(database: Database, now: Clock) -> None:
     try:
-        yield
-    finally:
-        sweeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeping
+        await sweep(database, now())
+    except aiosqlite.Error:
+        logger.exception("expired rows could not be thrown away")

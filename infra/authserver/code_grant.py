@@ -14,6 +14,7 @@ from authserver.access_tokens import AccessTokens
 from authserver.authorization_codes import AuthorizationCodes, IssuedCode
 from authserver.clients import Client
 from authserver.delegations import Delegation, Delegations
+from authserver.event_outbox import Cause
 from authserver.resources import requested_audience
 from authserver.secret_values import new_identifier
 from authserver.state import Server
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _REFUSED = "The authorization code is not valid"
+_REPLAYED = Cause(initiator="system", reason="An authorization code was used twice")
 
 
 async def redeem_code(server: Server, client: Client, form: Form) -> TokenResponse:
@@ -95,6 +97,6 @@ async def _issue(server: Server, client: Client, code: IssuedCode) -> TokenRespo
 
 
 async def _replayed(server: Server, delegation_id: str | None) -> OAuthError:
-    if delegation_id is not None and await server.delegations.revoke(delegation_id, server.now()):
+    if delegation_id is not None and await server.delegations.revoke(delegation_id, server.now(), _REPLAYED):
         logger.warning("an authorization code was used twice: delegation %s revoked", delegation_id)
     return InvalidGrant(_REFUSED, reason="used before")

@@ -8,8 +8,9 @@ REGISTRATION: Final = "registration"
 AUTHORIZATION_CODE: Final = "authorization_code"
 TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
 INTROSPECTION: Final = "introspection"
+REVOCATION: Final = "revocation"
 
-_ALL: Final = (AUTHORIZATION, REGISTRATION, AUTHORIZATION_CODE, TOKEN_EXCHANGE, INTROSPECTION)
+_ALL: Final = (AUTHORIZATION, REGISTRATION, AUTHORIZATION_CODE, TOKEN_EXCHANGE, INTROSPECTION, REVOCATION)
 
 
 class Counters:

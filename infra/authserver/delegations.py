@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from authcore.claims import format_scope, parse_scope
 from authserver.database import Database, Row, Transaction
+from authserver.event_outbox import Cause, EventOutbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,9 @@ class Delegation:
 class Delegations:
     """All delegations, revoked ones included."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, outbox: EventOutbox) -> None:
         self._database = database
+        self._outbox = outbox
 
     @staticmethod
     async def add(transaction: Transaction, delegation: Delegation) -> None:
@@ -50,14 +52,21 @@ class Delegations:
         row = await self._database.first("SELECT * FROM delegations WHERE delegation_id = ?", delegation_id)
         return None if row is None else delegation_of(row)
 
-    async def revoke(self, delegation_id: str, now: int) -> bool:
-        """End a delegation and with it every token issued under it; return false if it had ended before."""
-        rows = await self._database.write(
-            "UPDATE delegations SET revoked_at = ? WHERE delegation_id = ? AND revoked_at IS NULL"
-            " RETURNING 1",
-            now,
-            delegation_id,
-        )
+    async def revoke(self, delegation_id: str, now: int, cause: Cause) -> bool:
+        """End a delegation and with it every token issued under it; return false if it had ended before.
+
+        There is no other way to end one, so that every end is announced.
+        """
+        async with self._database.transaction() as transaction:
+            rows = await transaction.run(
+                "UPDATE delegations SET revoked_at = ? WHERE delegation_id = ? AND revoked_at IS NULL"
+                " RETURNING 1",
+                now,
+                delegation_id,
+            )
+            if rows:
+                await self._outbox.add(transaction, delegation_id, cause, now)
+        self._outbox.wake()
         return bool(rows)
 
 

@@ -21,8 +21,10 @@ ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
 
 
 class Metadata(AuthorizationServerMetadata):
-    """With the member of RFC 9701 §7."""
+    """With the members of RFC 8414 §2 and RFC 9701 §7 that only this server has."""
 
+    revocation_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint_auth_signing_alg_values_supported: list[str]
     introspection_signing_alg_values_supported: list[str]
 
 
@@ -36,6 +38,9 @@ def server_metadata(where: Endpoints, policy: Policy) -> Metadata:
         jwks_uri=where.url(endpoints.JWKS),
         registration_endpoint=where.url(endpoints.REGISTER),
         introspection_endpoint=where.url(endpoints.INTROSPECT),
+        revocation_endpoint=where.url(endpoints.REVOKE),
+        revocation_endpoint_auth_methods_supported=methods,
+        revocation_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],

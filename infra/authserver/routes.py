@@ -15,6 +15,7 @@ from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
 from authserver.metadata import jwks, metadata
 from authserver.registration import register
+from authserver.revocation import revoke
 from authserver.state import server_of
 from authserver.tokens import token
 
@@ -28,6 +29,7 @@ def routes(where: Endpoints) -> list[BaseRoute]:
     return [
         _for_browsers(where.path(endpoints.TOKEN), token, "POST"),
         Route(where.path(endpoints.INTROSPECT), introspect, methods=["POST"]),
+        _for_browsers(where.path(endpoints.REVOKE), revoke, "POST"),
         _for_browsers(where.path(endpoints.JWKS), jwks, "GET"),
         *(_for_browsers(path, metadata, "GET") for path in where.well_known()),
         _for_browsers(where.path(endpoints.REGISTER), register, "POST"),

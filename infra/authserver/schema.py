@@ -113,6 +113,15 @@ CREATE TABLE IF NOT EXISTS access_tokens (
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS access_tokens_by_delegation ON access_tokens (delegation_id);
+CREATE TABLE IF NOT EXISTS announcements (
+    event_id TEXT PRIMARY KEY,
+    receiver TEXT NOT NULL,
+    delegation_id TEXT NOT NULL,
+    initiator TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    happened_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS announcements_by_receiver ON announcements (receiver, happened_at);
 """
 
 _DAY: Final = 24 * 3600
@@ -126,6 +135,8 @@ _SWEEPS: Final = (
     ("DELETE FROM authorization_requests WHERE expires_at < ?", 0),
     # A used code is kept as long as what it issued, so that its replay still revokes that.
     ("DELETE FROM authorization_codes WHERE expires_at < ?", MAX_TOKEN_SECONDS),
+    # By then every token that such an announcement speaks of has expired.
+    ("DELETE FROM announcements WHERE happened_at < ?", MAX_TOKEN_SECONDS),
     ("DELETE FROM access_tokens WHERE expires_at < ?", 0),
 )
 

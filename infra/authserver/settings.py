@@ -75,6 +75,15 @@ class ClientSettings(BaseModel):
         return self
 
 
+class ReceiverSettings(BaseModel):
+    """Who is told when a delegation ends (RFC 8935)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    audience: str = Field(min_length=1)
+
+
 DEFAULT_USERS: Final = (
     UserSettings(email="john.doe@demo.example", region="USA"),
     UserSettings(email="jane.test@demo.example", region="Europe"),
@@ -103,6 +112,10 @@ class Settings(ServiceSettings):
     clients: tuple[ClientSettings, ...] = Field(
         default=(), description="clients known in advance: JSON array, see README.md"
     )
+    event_receivers: tuple[ReceiverSettings, ...] = Field(
+        default=(),
+        description='who is told of revocations: JSON array of {"url", "audience"}, see README.md',
+    )
     display_names: dict[str, str] = Field(
         default={}, description="audience to the name that people read on the consent page, as a JSON object"
     )
@@ -130,4 +143,6 @@ class Settings(ServiceSettings):
                 raise ValueError("a client's audiences must be mcp_resource or among api_audiences")
         if len({client.client_id for client in self.clients}) != len(self.clients):
             raise ValueError("two clients have the same client_id")
+        if len({receiver.url for receiver in self.event_receivers}) != len(self.event_receivers):
+            raise ValueError("two event receivers have the same url")
         return self

@@ -40,10 +40,10 @@ async def test_an_issuer_without_a_path_is_served_at_the_root(tmp_path: Path) ->
 async def test_every_advertised_endpoint_is_there(server: AuthServer) -> None:
     document = (await server.http.get(f"/.well-known/oauth-authorization-server{PATH}")).json()
     endpoints = [value for name, value in document.items() if name.endswith(("_endpoint", "jwks_uri"))]
-    assert len(endpoints) == 5
+    assert len(endpoints) == 6
     for url in endpoints:
         assert (await server.http.get(url)).status_code != 404
-    unbuilt = ("revocation_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint")
+    unbuilt = ("pushed_authorization_request_endpoint", "userinfo_endpoint")
     assert not any(name in document for name in unbuilt)
 
 
@@ -121,4 +121,5 @@ async def test_health_and_counters_answer(server: AuthServer) -> None:
         "authorization_code": 1,
         "token_exchange": 2,
         "introspection": 1,
+        "revocation": 0,
     }
