@@ -1,16 +1,16 @@
 """What a presented token is good for right now, whether it is opaque or a JWT derived from one."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from authcore.claims import format_scope
-from authcore.client_assertion import StaticKeys
 from authcore.clock import Clock
 from authcore.errors import InvalidToken
 from authcore.validator import TokenProfile, TokenValidator, is_compact_jws
 from authserver.access_tokens import AccessTokens
 from authserver.delegations import Delegation, Delegations
-from authserver.keys import ALGORITHM, SigningKeys
+from authserver.keys import SigningKeys
+from authserver.settings import SigningAlgorithm
 from authserver.users import User, Users
 
 ACCESS_TOKEN_JWT: Final = "at+jwt"  # noqa: S105  a media type (RFC 9068 §2.1)
@@ -78,11 +78,11 @@ class ActiveTokens:
         profile = TokenProfile(
             issuer=issuer,
             audience=audiences,
-            algorithms=frozenset({ALGORITHM}),
+            algorithms=frozenset(get_args(SigningAlgorithm)),
             token_types=frozenset({ACCESS_TOKEN_JWT}),
             clock_skew_seconds=0,
         )
-        self._validator = TokenValidator(profile, StaticKeys(list(keys.published)), now=now)
+        self._validator = TokenValidator(profile, keys, now=now)
 
     async def find(self, token: str) -> ActiveToken | None:
         """Return what the token is good for, or `None` for every reason it may be good for nothing."""

@@ -32,7 +32,7 @@ from authserver.endpoints import Endpoints
 from authserver.event_delivery import Backoff, EventDelivery
 from authserver.event_outbox import EventOutbox
 from authserver.inbox import Inbox
-from authserver.keys import load_keys, load_secret
+from authserver.keys import SigningKeys, load_secret
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
@@ -49,6 +49,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024
 SWEEP_SECONDS: Final = 60
+TEND_KEYS_SECONDS: Final = 1
 
 
 def create_app(
@@ -86,6 +87,8 @@ def create_app(
             await stack.enter_async_context(in_background("sweeping", sweeping))
             outbox = EventOutbox(database, settings.event_receivers)
             server = await _build(settings, where, database, fetcher, outbox, now=now, policy=policy)
+            tending = every(TEND_KEYS_SECONDS, server.keys.tend)
+            await stack.enter_async_context(in_background("key rotation", tending))
             client = await stack.enter_async_context(
                 pooled_client(timeout_seconds=event_delivery.TIMEOUT_SECONDS, transport=transport)
             )
@@ -130,7 +133,14 @@ async def _build(
     now: Clock,
     policy: Policy,
 ) -> Server:
-    keys = await load_keys(database, now())
+    keys = SigningKeys(
+        database,
+        algorithm=settings.signing_algorithm,
+        publish_ahead_seconds=settings.key_publish_ahead_seconds,
+        rotation_seconds=settings.key_rotation_seconds,
+        now=now,
+    )
+    await keys.start()
     users = Users(settings.users, await load_secret(database, "subjects"))
     registered = RegisteredClients(database, audience=settings.mcp_resource)
     clients = ClientDirectory(

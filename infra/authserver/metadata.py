@@ -12,9 +12,8 @@ from authcore.oauth2_types import (
 )
 from authserver import endpoints
 from authserver.endpoints import Endpoints
-from authserver.keys import ALGORITHM
 from authserver.policy import Policy
-from authserver.settings import AuthMethod
+from authserver.settings import AuthMethod, Settings
 from authserver.state import server_of
 
 ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
@@ -28,7 +27,7 @@ class Metadata(AuthorizationServerMetadata):
     introspection_signing_alg_values_supported: list[str]
 
 
-def server_metadata(where: Endpoints, policy: Policy) -> Metadata:
+def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Metadata:
     """Return the document. It names nothing that does not work."""
     methods = list(get_args(AuthMethod))
     return Metadata(
@@ -49,7 +48,7 @@ def server_metadata(where: Endpoints, policy: Policy) -> Metadata:
         token_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_methods_supported=[method for method in methods if method != "none"],
         introspection_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
-        introspection_signing_alg_values_supported=[ALGORITHM],
+        introspection_signing_alg_values_supported=[settings.signing_algorithm],
         code_challenge_methods_supported=["S256"],
         authorization_response_iss_parameter_supported=True,
         client_id_metadata_document_supported=True,
@@ -59,7 +58,7 @@ def server_metadata(where: Endpoints, policy: Policy) -> Metadata:
 async def metadata(request: Request) -> Response:
     """Answer at every well-known path."""
     server = server_of(request)
-    return JSONResponse(server_metadata(server.where, server.policy).document())
+    return JSONResponse(server_metadata(server.where, server.policy, server.settings).document())
 
 
 async def jwks(request: Request) -> Response:

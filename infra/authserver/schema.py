@@ -11,6 +11,9 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
+SCHEMA_VERSION: Final = 2
+"""Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
+
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS secrets (
     name TEXT PRIMARY KEY,
@@ -18,8 +21,11 @@ CREATE TABLE IF NOT EXISTS secrets (
 );
 CREATE TABLE IF NOT EXISTS signing_keys (
     kid TEXT PRIMARY KEY,
+    algorithm TEXT NOT NULL,
     private_jwk TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    signs_from INTEGER,
+    published_until INTEGER
 );
 CREATE TABLE IF NOT EXISTS clients (
     client_id TEXT PRIMARY KEY,
@@ -137,6 +143,7 @@ _SWEEPS: Final = (
     ("DELETE FROM authorization_codes WHERE expires_at < ?", MAX_TOKEN_SECONDS),
     # By then every token that such an announcement speaks of has expired.
     ("DELETE FROM announcements WHERE happened_at < ?", MAX_TOKEN_SECONDS),
+    ("DELETE FROM signing_keys WHERE published_until < ?", 0),
     ("DELETE FROM access_tokens WHERE expires_at < ?", 0),
 )
 

@@ -14,6 +14,8 @@ from authcore.service import ServiceSettings
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 """How a client authenticates (RFC 7591 §2, OIDC Core §9)."""
 
+SigningAlgorithm = Literal["ES256", "PS256", "RS256"]
+
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 MAX_TOKEN_SECONDS: Final = 3600
@@ -111,6 +113,17 @@ class Settings(ServiceSettings):
     )
     clients: tuple[ClientSettings, ...] = Field(
         default=(), description="clients known in advance: JSON array, see README.md"
+    )
+    signing_algorithm: SigningAlgorithm = Field(
+        default="ES256", description="of tokens, introspection answers and events: ES256, PS256 or RS256"
+    )
+    key_publish_ahead_seconds: int = Field(
+        default=600, ge=0, description="how long a key is published before it signs"
+    )
+    key_rotation_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        description="how long a key signs before the next one does; by command only if absent",
     )
     event_receivers: tuple[ReceiverSettings, ...] = Field(
         default=(),

@@ -177,7 +177,7 @@ class AuthServer:
     async def verified(self, token: str) -> jwt.Token:
         """Decode a JWT with the published keys."""
         published = (await self.http.get(f"{self.issuer}/jwks")).json()
-        return jwt.decode(token, KeySet.import_key_set(published), algorithms=["ES256"])
+        return jwt.decode(token, KeySet.import_key_set(published), algorithms=["ES256", "PS256", "RS256"])
 
     def state_files(self) -> list[Path]:
         return sorted(self.directory.glob("state.sqlite*"))

@@ -57,9 +57,11 @@ async def test_the_mcp_sdk_reads_the_metadata(server: AuthServer) -> None:
 async def test_the_key_set_holds_public_es256_keys_only(server: AuthServer) -> None:
     response = await server.http.get(f"{ISSUER}/jwks")
     assert response.headers["content-type"] == "application/jwk-set+json"
-    (key,) = response.json()["keys"]
-    assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
-    assert "d" not in key
+    keys = response.json()["keys"]
+    assert len(keys) == 2
+    for key in keys:
+        assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
+        assert "d" not in key
 
 
 async def test_keys_and_tokens_survive_a_restart(tmp_path: Path) -> None:
