@@ -37,6 +37,7 @@ from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
 from authserver.public_fetch import PublicFetcher, Resolver, document_transport, system_resolver
+from authserver.pushed_requests import PushedRequests
 from authserver.refusals import add_refusals
 from authserver.routes import routes
 from authserver.schema import sweep
@@ -172,6 +173,7 @@ async def _build(
         inbox=Inbox(database),
         consents=Consents(database),
         requests=AuthorizationRequests(database),
+        pushed_requests=PushedRequests(database),
         codes=AuthorizationCodes(database),
         delegations=delegations,
         access_tokens=access_tokens,

@@ -40,6 +40,7 @@ class _Wire(BaseModel):
     client_name: str | None = None
     application_type: str | None = None
     jwks: dict[str, object] | None = None
+    require_pushed_authorization_requests: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -61,6 +62,8 @@ class AcceptedMetadata:
     application_type: str | None
     jwks: dict[str, object] | None
     """Public keys only."""
+    pushes: bool = False
+    """Accepts no authorization request in its name that was not pushed (RFC 9126 §6)."""
     extras: dict[str, str] = field(default_factory=dict[str, str])
     """Well-formed members that we only repeat."""
 
@@ -74,6 +77,7 @@ class AcceptedMetadata:
             "client_name": self.name,
             "application_type": self.application_type,
             "jwks": self.jwks,
+            "require_pushed_authorization_requests": self.pushes or None,
         }
         return {name: value for name, value in members.items() if value is not None} | self.extras
 
@@ -111,6 +115,7 @@ def accept_metadata(
         name=presentable(wire.client_name),
         application_type=wire.application_type if wire.application_type in ("web", "native") else None,
         jwks=public_jwks(wire.jwks) if method == "private_key_jwt" else None,
+        pushes=wire.require_pushed_authorization_requests,
         extras=_extras(document),
     )
 

@@ -35,6 +35,8 @@ class Client:
     audiences: frozenset[str]
     """What its tokens may be for, whether by authorization or by exchange."""
     may_introspect: bool = False
+    pushes: bool = False
+    """Its authorization requests are pushed, so that one that is not cannot come from it (RFC 9126 §6)."""
 
     def allows_redirect(self, presented: str) -> bool:
         """Tell whether a request may redirect there."""
@@ -70,6 +72,7 @@ def client_of(
         secret_hash=secret,
         keys=static_keys(metadata.get("jwks")),
         audiences=frozenset({audience}),
+        pushes=metadata.get("require_pushed_authorization_requests", False),
     )
 
 
@@ -104,6 +107,7 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
             keys=None if client.jwks is None else static_keys(public_jwks(client.jwks)),
             audiences=client.audiences or (frozenset({mcp_resource}) if authorizes else frozenset()),
             may_introspect=client.introspection,
+            pushes=client.require_pushed_authorization_requests,
         )
     return clients
 

@@ -4,13 +4,22 @@ from collections import Counter
 from typing import Final
 
 AUTHORIZATION: Final = "authorization"
+PUSHED_AUTHORIZATION: Final = "pushed_authorization"
 REGISTRATION: Final = "registration"
 AUTHORIZATION_CODE: Final = "authorization_code"
 TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
 INTROSPECTION: Final = "introspection"
 REVOCATION: Final = "revocation"
 
-_ALL: Final = (AUTHORIZATION, REGISTRATION, AUTHORIZATION_CODE, TOKEN_EXCHANGE, INTROSPECTION, REVOCATION)
+_ALL: Final = (
+    AUTHORIZATION,
+    PUSHED_AUTHORIZATION,
+    REGISTRATION,
+    AUTHORIZATION_CODE,
+    TOKEN_EXCHANGE,
+    INTROSPECTION,
+    REVOCATION,
+)
 
 
 class Counters:

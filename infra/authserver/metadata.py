@@ -20,10 +20,11 @@ ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
 
 
 class Metadata(AuthorizationServerMetadata):
-    """With the members of RFC 8414 §2 and RFC 9701 §7 that only this server has."""
+    """With the members of RFC 8414 §2, RFC 9126 §5 and RFC 9701 §7 that only this server has."""
 
     revocation_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_signing_alg_values_supported: list[str]
+    require_pushed_authorization_requests: bool
     introspection_signing_alg_values_supported: list[str]
 
 
@@ -40,6 +41,8 @@ def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Met
         revocation_endpoint=where.url(endpoints.REVOKE),
         revocation_endpoint_auth_methods_supported=methods,
         revocation_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
+        pushed_authorization_request_endpoint=where.url(endpoints.PUSH),
+        require_pushed_authorization_requests=settings.require_pushed_authorization_requests,
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],

@@ -14,6 +14,7 @@ from authserver.authorization import authorize
 from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
 from authserver.metadata import jwks, metadata
+from authserver.pushed_authorization import push
 from authserver.registration import register
 from authserver.revocation import revoke
 from authserver.state import server_of
@@ -33,6 +34,7 @@ def routes(where: Endpoints) -> list[BaseRoute]:
         _for_browsers(where.path(endpoints.JWKS), jwks, "GET"),
         *(_for_browsers(path, metadata, "GET") for path in where.well_known()),
         _for_browsers(where.path(endpoints.REGISTER), register, "POST"),
+        _for_browsers(where.path(endpoints.PUSH), push, "POST"),
         Route(where.path(endpoints.AUTHORIZE), authorize, methods=["GET"]),
         Route(where.path(endpoints.LOGIN), login.email_page, methods=["GET"]),
         Route(where.path(endpoints.LOGIN), login.send_code, methods=["POST"]),

@@ -78,6 +78,12 @@ CREATE TABLE IF NOT EXISTS authorization_requests (
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS authorization_requests_by_session ON authorization_requests (session_hash);
+CREATE TABLE IF NOT EXISTS pushed_requests (
+    request_hash BLOB PRIMARY KEY,
+    client_id TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS authorization_codes (
     code_hash BLOB PRIMARY KEY,
     client_id TEXT NOT NULL,
@@ -138,6 +144,7 @@ _SWEEPS: Final = (
     ("DELETE FROM login_challenges WHERE expires_at < ?", 0),
     ("DELETE FROM login_failures WHERE failed_at < ?", 3600),
     ("DELETE FROM mails WHERE received_at < ?", _DAY),
+    ("DELETE FROM pushed_requests WHERE expires_at < ?", 0),
     ("DELETE FROM authorization_requests WHERE expires_at < ?", 0),
     # A used code is kept as long as what it issued, so that its replay still revokes that.
     ("DELETE FROM authorization_codes WHERE expires_at < ?", MAX_TOKEN_SECONDS),

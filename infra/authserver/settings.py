@@ -58,6 +58,7 @@ class ClientSettings(BaseModel):
     grant_types: frozenset[
         Literal["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
+    require_pushed_authorization_requests: bool = False
     introspection: bool = False
     """May ask what any token is good for (RFC 7662 §2.1)."""
     audiences: frozenset[str] = frozenset()
@@ -113,6 +114,9 @@ class Settings(ServiceSettings):
     )
     clients: tuple[ClientSettings, ...] = Field(
         default=(), description="clients known in advance: JSON array, see README.md"
+    )
+    require_pushed_authorization_requests: bool = Field(
+        default=False, description="accept pushed authorization requests only (RFC 9126)"
     )
     signing_algorithm: SigningAlgorithm = Field(
         default="ES256", description="of tokens, introspection answers and events: ES256, PS256 or RS256"

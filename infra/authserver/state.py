@@ -23,6 +23,7 @@ from authserver.keys import SigningKeys
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
+from authserver.pushed_requests import PushedRequests
 from authserver.sessions import Sessions
 from authserver.settings import Settings
 from authserver.users import Users
@@ -47,6 +48,7 @@ class Server:
     inbox: Inbox
     consents: Consents
     requests: AuthorizationRequests
+    pushed_requests: PushedRequests
     codes: AuthorizationCodes
     delegations: Delegations
     access_tokens: AccessTokens

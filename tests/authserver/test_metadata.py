@@ -40,10 +40,10 @@ async def test_an_issuer_without_a_path_is_served_at_the_root(tmp_path: Path) ->
 async def test_every_advertised_endpoint_is_there(server: AuthServer) -> None:
     document = (await server.http.get(f"/.well-known/oauth-authorization-server{PATH}")).json()
     endpoints = [value for name, value in document.items() if name.endswith(("_endpoint", "jwks_uri"))]
-    assert len(endpoints) == 6
+    assert len(endpoints) == 7
     for url in endpoints:
         assert (await server.http.get(url)).status_code != 404
-    unbuilt = ("pushed_authorization_request_endpoint", "userinfo_endpoint")
+    unbuilt = ("device_authorization_endpoint", "userinfo_endpoint")
     assert not any(name in document for name in unbuilt)
 
 
@@ -119,6 +119,7 @@ async def test_health_and_counters_answer(server: AuthServer) -> None:
     await server.exchange("nonsense")
     assert await server.counters() == {
         "authorization": 1,
+        "pushed_authorization": 0,
         "registration": 1,
         "authorization_code": 1,
         "token_exchange": 2,
