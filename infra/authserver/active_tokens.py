@@ -22,7 +22,8 @@ class ActiveToken:
 
     token_id: str
     delegation: Delegation
-    user: User
+    user: User | None
+    """For whom; nobody if the client acts for itself alone."""
     scope: frozenset[str]
     audience: str
     issued_at: int
@@ -37,7 +38,7 @@ class ActiveToken:
         """
         claims: dict[str, Any] = {
             "iss": issuer,
-            "sub": self.user.subject,
+            "sub": self.delegation.client_id if self.user is None else self.user.subject,
             "aud": self.audience,
             "client_id": self.delegation.client_id,
             "scope": format_scope(self.scope),
@@ -47,10 +48,14 @@ class ActiveToken:
             "jti": self.token_id,
             "delegationId": self.delegation.delegation_id,
             "purpose": self.delegation.purpose,
-            "region": self.user.region,
             "client_type": self.delegation.client_type,
             "client_assurance_level": self.delegation.assurance_level,
         }
+        if self.user is not None:
+            claims["region"] = self.user.region
+        if self.delegation.may_act is not None and len(self.delegation.may_act) == 1:
+            # RFC 8693 §4.4 has room for one party; of several the claim says nothing, and we still know.
+            claims["may_act"] = {"sub": next(iter(self.delegation.may_act))}
         actor: dict[str, Any] | None = None
         for subject in reversed(self.actors):
             actor = {"sub": subject} if actor is None else {"sub": subject, "act": actor}
@@ -89,18 +94,23 @@ class ActiveTokens:
         if is_compact_jws(token):
             return await self._derived(token)
         stored = await self._tokens.find(token, self._now())
-        user = None if stored is None else self._users.find(stored.delegation.email)
-        if stored is None or user is None:
+        if stored is None or not self._approved(stored.delegation):
             return None
         return ActiveToken(
             token_id=stored.token_id,
             delegation=stored.delegation,
-            user=user,
+            user=self._user(stored.delegation),
             scope=stored.scope,
             audience=stored.audience,
             issued_at=stored.issued_at,
             expires_at=stored.expires_at,
         )
+
+    def _user(self, delegation: Delegation) -> User | None:
+        return None if delegation.email is None else self._users.find(delegation.email)
+
+    def _approved(self, delegation: Delegation) -> bool:
+        return delegation.email is None or self._user(delegation) is not None
 
     async def _derived(self, token: str) -> ActiveToken | None:
         try:
@@ -112,13 +122,12 @@ class ActiveTokens:
         delegation = await self._delegations.find(verified.delegation_id)
         if delegation is None or delegation.revoked_at is not None:
             return None
-        user = self._users.find(delegation.email)
-        if user is None or len(verified.audience) != 1:
+        if not self._approved(delegation) or len(verified.audience) != 1:
             return None
         return ActiveToken(
             token_id=verified.token_id,
             delegation=delegation,
-            user=user,
+            user=self._user(delegation),
             scope=verified.scope,
             audience=next(iter(verified.audience)),
             issued_at=verified.issued_at,

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, cast
 
 from authcore.client_assertion import StaticKeys
 from authcore.jwks import parse_key_set
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS
 from authserver.client_metadata import AcceptedMetadata, public_jwks
 from authserver.database import Database
 from authserver.redirect_uris import check_redirect_uri, matches
@@ -93,7 +93,7 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
     for client in configured:
         for uri in client.redirect_uris:
             check_redirect_uri(uri, native=True)
-        authorizes = GRANT_AUTHORIZATION_CODE in client.grant_types
+        authorizes = client.grant_types & {GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS}
         clients[client.client_id] = Client(
             client_id=client.client_id,
             name=client.client_name or client.client_id,

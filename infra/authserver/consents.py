@@ -1,6 +1,6 @@
 """What users have agreed to before."""
 
-from authcore.claims import format_scope, parse_scope
+from authcore.claims import covers, format_scope, parse_scope
 from authserver.authorization_requests import AuthorizationRequest
 from authserver.database import Database
 
@@ -14,7 +14,7 @@ class Consents:
     async def covers(self, request: AuthorizationRequest, email: str) -> bool:
         """Tell whether this user agreed to all of this before."""
         given = await self._given(request, email)
-        return bool(request.scope) and request.scope <= given
+        return bool(request.scope) and covers(given, request.scope)
 
     async def give(self, request: AuthorizationRequest, email: str, now: int) -> None:
         """Remember that this user agreed, in addition to what was agreed before."""

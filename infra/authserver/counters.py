@@ -7,6 +7,7 @@ AUTHORIZATION: Final = "authorization"
 PUSHED_AUTHORIZATION: Final = "pushed_authorization"
 REGISTRATION: Final = "registration"
 AUTHORIZATION_CODE: Final = "authorization_code"
+CLIENT_CREDENTIALS: Final = "client_credentials"
 TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
 INTROSPECTION: Final = "introspection"
 REVOCATION: Final = "revocation"
@@ -16,6 +17,7 @@ _ALL: Final = (
     PUSHED_AUTHORIZATION,
     REGISTRATION,
     AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
     TOKEN_EXCHANGE,
     INTROSPECTION,
     REVOCATION,

@@ -1,5 +1,6 @@
 """Delegations: what a user let a client do. Everything issued under one lives and dies with it."""
 
+import json
 from dataclasses import dataclass
 
 from authcore.claims import format_scope, parse_scope
@@ -12,13 +13,16 @@ class Delegation:
     """One grant of one user to one client."""
 
     delegation_id: str
-    email: str
+    email: str | None
+    """The user; absent if the client acts for nobody but itself."""
     client_id: str
     scope: frozenset[str]
     audience: str
     purpose: str
     client_type: str
     assurance_level: int
+    may_act: frozenset[str] | None = None
+    """The only clients that may exchange its tokens (RFC 8693 §4.4); absent: all that may exchange."""
     created_at: int
     revoked_at: int | None = None
 
@@ -35,7 +39,7 @@ class Delegations:
         """Store a new delegation."""
         await transaction.run(
             "INSERT INTO delegations (delegation_id, email, client_id, scope, audience, purpose, client_type,"
-            " assurance_level, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " assurance_level, may_act, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             delegation.delegation_id,
             delegation.email,
             delegation.client_id,
@@ -44,6 +48,7 @@ class Delegations:
             delegation.purpose,
             delegation.client_type,
             delegation.assurance_level,
+            None if delegation.may_act is None else json.dumps(sorted(delegation.may_act)),
             delegation.created_at,
         )
 
@@ -81,6 +86,7 @@ def delegation_of(row: Row) -> Delegation:
         purpose=row["purpose"],
         client_type=row["client_type"],
         assurance_level=row["assurance_level"],
+        may_act=None if row["may_act"] is None else frozenset(json.loads(row["may_act"])),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
     )

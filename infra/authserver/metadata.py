@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
+    GRANT_CLIENT_CREDENTIALS,
     GRANT_TOKEN_EXCHANGE,
     AuthorizationServerMetadata,
 )
@@ -46,7 +47,7 @@ def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Met
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],
-        grant_types_supported=[GRANT_AUTHORIZATION_CODE, GRANT_TOKEN_EXCHANGE],
+        grant_types_supported=[GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE],
         token_endpoint_auth_methods_supported=methods,
         token_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_methods_supported=[method for method in methods if method != "none"],

@@ -11,7 +11,7 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
 
 SCHEMA: Final = """
@@ -105,13 +105,14 @@ CREATE TABLE IF NOT EXISTS consents (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS delegations (
     delegation_id TEXT PRIMARY KEY,
-    email TEXT NOT NULL,
+    email TEXT,
     client_id TEXT NOT NULL,
     scope TEXT NOT NULL,
     audience TEXT NOT NULL,
     purpose TEXT NOT NULL,
     client_type TEXT NOT NULL,
     assurance_level INTEGER NOT NULL,
+    may_act TEXT,
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) WITHOUT ROWID;
@@ -152,10 +153,11 @@ _SWEEPS: Final = (
     ("DELETE FROM announcements WHERE happened_at < ?", MAX_TOKEN_SECONDS),
     ("DELETE FROM signing_keys WHERE published_until < ?", 0),
     ("DELETE FROM access_tokens WHERE expires_at < ?", 0),
+    ("DELETE FROM delegations WHERE email IS NULL AND created_at < ?", MAX_TOKEN_SECONDS),
 )
 
 
 async def sweep(database: "Database", now: int) -> None:
-    """Throw away what can no longer matter. Delegations and consents stay: they are the user's record."""
+    """Throw away what can no longer matter. What users allowed stays: it is their record."""
     for statement, kept_seconds in _SWEEPS:
         await database.write(statement, now - kept_seconds)

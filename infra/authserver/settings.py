@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_TOKEN_EXCHANGE
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE
 from authcore.service import ServiceSettings
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -56,7 +56,7 @@ class ClientSettings(BaseModel):
     jwks: dict[str, object] | None = None
     redirect_uris: tuple[str, ...] = ()
     grant_types: frozenset[
-        Literal["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
+        Literal["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
     require_pushed_authorization_requests: bool = False
     introspection: bool = False
@@ -73,6 +73,8 @@ class ClientSettings(BaseModel):
             raise ValueError("client_secret_basic or client_secret_post and client_secret go together")
         if method == "none" and (self.introspection or GRANT_TOKEN_EXCHANGE in self.grant_types):
             raise ValueError("a client without credentials may neither introspect nor exchange")
+        if method != "private_key_jwt" and GRANT_CLIENT_CREDENTIALS in self.grant_types:
+            raise ValueError("client_credentials needs private_key_jwt")
         if GRANT_AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
             raise ValueError("the authorization_code grant needs redirect_uris")
         return self

@@ -10,11 +10,13 @@ from authcore.errors import UnauthorizedClient, UnsupportedGrantType
 from authcore.forms import Form, read_form
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
+    GRANT_CLIENT_CREDENTIALS,
     GRANT_TOKEN_EXCHANGE,
     NO_STORE,
     TokenResponse,
 )
 from authserver import counters
+from authserver.client_credentials import client_credentials
 from authserver.clients import Client
 from authserver.code_grant import redeem_code
 from authserver.state import Server, server_of
@@ -24,6 +26,7 @@ Grant = Callable[[Server, Client, Form], Awaitable[TokenResponse]]
 
 _GRANTS: Final[dict[str, tuple[str, Grant]]] = {
     GRANT_AUTHORIZATION_CODE: (counters.AUTHORIZATION_CODE, redeem_code),
+    GRANT_CLIENT_CREDENTIALS: (counters.CLIENT_CREDENTIALS, client_credentials),
     GRANT_TOKEN_EXCHANGE: (counters.TOKEN_EXCHANGE, exchange),
 }
 

@@ -1,0 +1,48 @@
+"""What every grant ends with: a delegation under the terms of policy, and an access token for it."""
+
+from authcore.claims import format_scope
+from authcore.oauth2_types import TokenResponse
+from authserver.access_tokens import AccessTokens
+from authserver.clients import Client
+from authserver.database import Transaction
+from authserver.delegations import Delegation, Delegations
+from authserver.secret_values import new_identifier
+from authserver.state import Server
+
+
+def new_delegation(
+    server: Server, client: Client, *, email: str | None, scope: frozenset[str], audience: str
+) -> Delegation:
+    """Return a delegation on the terms that policy has for these scopes now; nothing is stored yet.
+
+    Args:
+        server: whose policy.
+        client: who may act.
+        email: for whom; `None` if for nobody but the client itself.
+        scope: what was granted, each part of it known to policy.
+        audience: for what.
+    """
+    terms = server.policy.terms(scope, client.auth_method)
+    return Delegation(
+        delegation_id=new_identifier(),
+        email=email,
+        client_id=client.client_id,
+        scope=scope,
+        audience=audience,
+        purpose=terms.purpose,
+        client_type=terms.client_type,
+        assurance_level=terms.assurance_level,
+        may_act=terms.may_act,
+        created_at=server.now(),
+    )
+
+
+async def begin(
+    server: Server, client: Client, transaction: Transaction, delegation: Delegation
+) -> TokenResponse:
+    """Store a new delegation and return its first access token."""
+    await Delegations.add(transaction, delegation)
+    terms = server.policy.terms(delegation.scope, client.auth_method)
+    lifetime = server.lifetime_seconds(terms.access_token_seconds)
+    token = await AccessTokens.issue(transaction, delegation, now=server.now(), lifetime_seconds=lifetime)
+    return TokenResponse(access_token=token, expires_in=lifetime, scope=format_scope(delegation.scope))
