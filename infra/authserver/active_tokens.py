@@ -1,7 +1,7 @@
 """What a presented token is good for right now, whether it is opaque or a JWT derived from one."""
 
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, Literal, get_args
 
 from authcore.claims import format_scope
 from authcore.clock import Clock
@@ -30,6 +30,13 @@ class ActiveToken:
     expires_at: int
     actors: tuple[str, ...] = ()
     """Who acts, the current actor first."""
+    dpop_jkt: str | None = None
+    """The key it is bound to; absent: a bearer token."""
+
+    @property
+    def token_type(self) -> Literal["Bearer", "DPoP"]:
+        """How the token is presented (RFC 6749 §7.1, RFC 9449 §5)."""
+        return "Bearer" if self.dpop_jkt is None else "DPoP"
 
     def claims(self, issuer: str) -> dict[str, Any]:
         """Return the claims that speak of this token (RFC 7519 §4.1, RFC 9068 §2.2, RFC 8693 §4).
@@ -56,6 +63,8 @@ class ActiveToken:
         if self.delegation.may_act is not None and len(self.delegation.may_act) == 1:
             # RFC 8693 §4.4 has room for one party; of several the claim says nothing, and we still know.
             claims["may_act"] = {"sub": next(iter(self.delegation.may_act))}
+        if self.dpop_jkt is not None:
+            claims["cnf"] = {"jkt": self.dpop_jkt}
         actor: dict[str, Any] | None = None
         for subject in reversed(self.actors):
             actor = {"sub": subject} if actor is None else {"sub": subject, "act": actor}
@@ -102,6 +111,7 @@ class ActiveTokens:
             user=self._user(stored.delegation),
             scope=stored.scope,
             audience=stored.audience,
+            dpop_jkt=stored.dpop_jkt,
             issued_at=stored.issued_at,
             expires_at=stored.expires_at,
         )
@@ -133,4 +143,5 @@ class ActiveTokens:
             issued_at=verified.issued_at,
             expires_at=verified.expires_at,
             actors=verified.actors,
+            dpop_jkt=verified.confirmation.get("jkt"),
         )

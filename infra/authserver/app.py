@@ -23,11 +23,12 @@ from authserver.background import every, in_background
 from authserver.client_auth import AssertionReplays, ClientAuthenticator
 from authserver.client_directory import ClientDirectory
 from authserver.client_documents import ClientDocuments
-from authserver.clients import RegisteredClients, configured_clients
+from authserver.clients import configured_clients
 from authserver.consents import Consents
 from authserver.counters import Counters
 from authserver.database import Database, open_database
 from authserver.delegations import Delegations
+from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.event_delivery import Backoff, EventDelivery
 from authserver.event_outbox import EventOutbox
@@ -39,6 +40,7 @@ from authserver.policy import POLICY, Policy
 from authserver.public_fetch import PublicFetcher, Resolver, document_transport, system_resolver
 from authserver.pushed_requests import PushedRequests
 from authserver.refusals import add_refusals
+from authserver.registered_clients import RegisteredClients
 from authserver.routes import routes
 from authserver.schema import sweep
 from authserver.sessions import Sessions
@@ -149,6 +151,7 @@ async def _build(
         registered,
         ClientDocuments(fetcher, policy, audience=settings.mcp_resource, now=now),
     )
+    replays = AssertionReplays(database)
     delegations, access_tokens = Delegations(database, outbox), AccessTokens(database)
     return Server(
         settings=settings,
@@ -162,10 +165,11 @@ async def _build(
         registered_clients=registered,
         client_auth=ClientAuthenticator(
             clients,
-            AssertionReplays(database),
+            replays,
             audience=frozenset({where.issuer, *map(where.url, endpoints.FOR_CLIENTS)}),
             now=now,
         ),
+        dpop=DPoPProofs(replays.first_use, now=now),
         sessions=Sessions(
             database, lifetime_seconds=settings.session_lifetime_seconds, secure=where.secure, now=now
         ),

@@ -16,7 +16,7 @@ from authserver.state import Server
 MAX_QUERY_LENGTH: Final = 8192
 MAX_STATE_LENGTH: Final = 2048
 
-_S256_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class UnsupportedResponseType(OAuthError):
@@ -82,6 +82,7 @@ def checked(server: Server, form: Form, client: Client, redirect_uri: str) -> Au
             form.get_all("resource"), client.audiences, default=server.settings.mcp_resource
         ),
         code_challenge=_challenge(form),
+        dpop_jkt=_dpop_key(form),
         state=state,
         prompt=prompt,
         created_at=server.now(),
@@ -102,6 +103,13 @@ def _challenge(form: Form) -> str:
     # Absent means plain (RFC 7636 §4.3), so S256 must be said.
     if form.get("code_challenge_method") != "S256":
         raise InvalidRequest("PKCE is required with code_challenge_method S256")
-    if not _S256_CHALLENGE.fullmatch(challenge):
+    if not _SHA256.fullmatch(challenge):
         raise InvalidRequest("The code_challenge is malformed")
     return challenge
+
+
+def _dpop_key(form: Form) -> str | None:
+    thumbprint = form.get("dpop_jkt")
+    if thumbprint is not None and not _SHA256.fullmatch(thumbprint):
+        raise InvalidRequest("The dpop_jkt is malformed")
+    return thumbprint

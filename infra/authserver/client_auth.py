@@ -31,7 +31,7 @@ class _Credentials:
 
 
 class AssertionReplays:
-    """The assertions that were used, for as long as they could be used again."""
+    """The assertions and DPoP proofs that were used, for as long as they could be used again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

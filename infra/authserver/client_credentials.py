@@ -14,7 +14,9 @@ from authserver.resources import requested_audience
 from authserver.state import Server
 
 
-async def client_credentials(server: Server, client: Client, form: Form) -> TokenResponse:
+async def client_credentials(
+    server: Server, client: Client, form: Form, dpop_jkt: str | None
+) -> TokenResponse:
     """Return an access token for the client itself.
 
     Raises:
@@ -30,4 +32,4 @@ async def client_credentials(server: Server, client: Client, form: Form) -> Toke
     )
     delegation = new_delegation(server, client, email=None, scope=scope, audience=audience)
     async with server.database.transaction() as transaction:
-        return await begin(server, client, transaction, delegation)
+        return await begin(server, client, transaction, delegation, dpop_jkt)

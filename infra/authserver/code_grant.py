@@ -24,7 +24,7 @@ _REFUSED = "The authorization code is not valid"
 _REPLAYED = Cause(initiator="system", reason="An authorization code was used twice")
 
 
-async def redeem_code(server: Server, client: Client, form: Form) -> TokenResponse:
+async def redeem_code(server: Server, client: Client, form: Form, dpop_jkt: str | None) -> TokenResponse:
     """Return an access token for a code.
 
     Raises:
@@ -40,7 +40,9 @@ async def redeem_code(server: Server, client: Client, form: Form) -> TokenRespon
     if code.delegation_id is not None:
         raise await _replayed(server, code.delegation_id)
     _check(server, client, form, code, verifier)
-    return await _issue(server, client, code)
+    if code.dpop_jkt is not None and code.dpop_jkt != dpop_jkt:
+        raise InvalidGrant(_REFUSED, reason="another DPoP key")
+    return await _issue(server, client, code, dpop_jkt)
 
 
 def _check(server: Server, client: Client, form: Form, code: IssuedCode, verifier: str) -> None:
@@ -69,11 +71,11 @@ def _fits(verifier: str, challenge: str) -> bool:
     return hmac.compare_digest(computed, challenge.encode("ascii"))
 
 
-async def _issue(server: Server, client: Client, code: IssuedCode) -> TokenResponse:
+async def _issue(server: Server, client: Client, code: IssuedCode, dpop_jkt: str | None) -> TokenResponse:
     delegation = new_delegation(server, client, email=code.email, scope=code.scope, audience=code.audience)
     async with server.database.transaction() as transaction:
         if await AuthorizationCodes.redeem(transaction, code, delegation.delegation_id):
-            return await begin(server, client, transaction, delegation)
+            return await begin(server, client, transaction, delegation, dpop_jkt)
     used = await server.codes.find_by_hash(code.code_hash)
     raise await _replayed(server, used.delegation_id if used is not None else None)
 

@@ -29,6 +29,10 @@ class Consents:
             now,
         )
 
+    async def forget_client(self, client_id: str) -> None:
+        """Forget what all users agreed to for a client that is gone, or is not what it was."""
+        await self._database.write("DELETE FROM consents WHERE client_id = ?", client_id)
+
     async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
         row = await self._database.first(
             "SELECT scope FROM consents WHERE email = ? AND client_id = ? AND audience = ?",

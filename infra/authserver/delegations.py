@@ -57,6 +57,13 @@ class Delegations:
         row = await self._database.first("SELECT * FROM delegations WHERE delegation_id = ?", delegation_id)
         return None if row is None else delegation_of(row)
 
+    async def living_of_client(self, client_id: str) -> list[str]:
+        """Return the ids of a client's delegations that have not ended."""
+        rows = await self._database.all(
+            "SELECT delegation_id FROM delegations WHERE client_id = ? AND revoked_at IS NULL", client_id
+        )
+        return [row["delegation_id"] for row in rows]
+
     async def revoke(self, delegation_id: str, now: int, cause: Cause) -> bool:
         """End a delegation and with it every token issued under it; return false if it had ended before.
 

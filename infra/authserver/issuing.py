@@ -38,11 +38,22 @@ def new_delegation(
 
 
 async def begin(
-    server: Server, client: Client, transaction: Transaction, delegation: Delegation
+    server: Server,
+    client: Client,
+    transaction: Transaction,
+    delegation: Delegation,
+    dpop_jkt: str | None,
 ) -> TokenResponse:
-    """Store a new delegation and return its first access token."""
+    """Store a new delegation and return its first access token, bound to a key if there is one."""
     await Delegations.add(transaction, delegation)
     terms = server.policy.terms(delegation.scope, client.auth_method)
     lifetime = server.lifetime_seconds(terms.access_token_seconds)
-    token = await AccessTokens.issue(transaction, delegation, now=server.now(), lifetime_seconds=lifetime)
-    return TokenResponse(access_token=token, expires_in=lifetime, scope=format_scope(delegation.scope))
+    token = await AccessTokens.issue(
+        transaction, delegation, now=server.now(), lifetime_seconds=lifetime, dpop_jkt=dpop_jkt
+    )
+    return TokenResponse(
+        access_token=token,
+        token_type="Bearer" if dpop_jkt is None else "DPoP",
+        expires_in=lifetime,
+        scope=format_scope(delegation.scope),
+    )

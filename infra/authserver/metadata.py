@@ -11,7 +11,7 @@ from authcore.oauth2_types import (
     GRANT_TOKEN_EXCHANGE,
     AuthorizationServerMetadata,
 )
-from authserver import endpoints
+from authserver import dpop, endpoints
 from authserver.endpoints import Endpoints
 from authserver.policy import Policy
 from authserver.settings import AuthMethod, Settings
@@ -21,11 +21,12 @@ ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
 
 
 class Metadata(AuthorizationServerMetadata):
-    """With the members of RFC 8414 §2, RFC 9126 §5 and RFC 9701 §7 that only this server has."""
+    """With members of RFC 8414 §2, RFC 9126 §5, RFC 9449 §5.1 and RFC 9701 §7 that only this server has."""
 
     revocation_endpoint_auth_methods_supported: list[str]
     revocation_endpoint_auth_signing_alg_values_supported: list[str]
     require_pushed_authorization_requests: bool
+    dpop_signing_alg_values_supported: list[str]
     introspection_signing_alg_values_supported: list[str]
 
 
@@ -44,6 +45,7 @@ def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Met
         revocation_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         pushed_authorization_request_endpoint=where.url(endpoints.PUSH),
         require_pushed_authorization_requests=settings.require_pushed_authorization_requests,
+        dpop_signing_alg_values_supported=list(dpop.ALGORITHMS),
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],

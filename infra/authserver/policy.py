@@ -101,7 +101,7 @@ POLICY: Final = Policy(
                 access_token_seconds=300,
             ),
             STOCKS: ScopePolicy(
-                description="See prices, and buy and sell stocks for you without asking you again for each order",
+                description="See prices, and buy and sell for you without asking you again for each order",
                 purpose="trade_stocks",
                 access_token_seconds=300,
             ),

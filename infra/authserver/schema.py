@@ -11,7 +11,7 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 5
 """Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
 
 SCHEMA: Final = """
@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS signing_keys (
 CREATE TABLE IF NOT EXISTS clients (
     client_id TEXT PRIMARY KEY,
     secret_hash BLOB,
+    management_hash BLOB NOT NULL,
     metadata TEXT NOT NULL,
     created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -72,6 +73,7 @@ CREATE TABLE IF NOT EXISTS authorization_requests (
     scope TEXT NOT NULL,
     audience TEXT NOT NULL,
     code_challenge TEXT NOT NULL,
+    dpop_jkt TEXT,
     state TEXT,
     prompt TEXT NOT NULL,
     created_at INTEGER NOT NULL,
@@ -92,6 +94,7 @@ CREATE TABLE IF NOT EXISTS authorization_codes (
     scope TEXT NOT NULL,
     audience TEXT NOT NULL,
     code_challenge TEXT NOT NULL,
+    dpop_jkt TEXT,
     expires_at INTEGER NOT NULL,
     delegation_id TEXT
 ) WITHOUT ROWID;
@@ -122,6 +125,7 @@ CREATE TABLE IF NOT EXISTS access_tokens (
     delegation_id TEXT NOT NULL REFERENCES delegations (delegation_id),
     scope TEXT NOT NULL,
     audience TEXT NOT NULL,
+    dpop_jkt TEXT,
     issued_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;

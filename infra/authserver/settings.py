@@ -59,6 +59,7 @@ class ClientSettings(BaseModel):
         Literal["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
     require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
     introspection: bool = False
     """May ask what any token is good for (RFC 7662 §2.1)."""
     audiences: frozenset[str] = frozenset()

@@ -12,11 +12,11 @@ from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.client_auth import ClientAuthenticator
 from authserver.client_directory import ClientDirectory
-from authserver.clients import RegisteredClients
 from authserver.consents import Consents
 from authserver.counters import Counters
 from authserver.database import Database
 from authserver.delegations import Delegations
+from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
@@ -24,6 +24,7 @@ from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
 from authserver.pushed_requests import PushedRequests
+from authserver.registered_clients import RegisteredClients
 from authserver.sessions import Sessions
 from authserver.settings import Settings
 from authserver.users import Users
@@ -43,6 +44,7 @@ class Server:
     clients: ClientDirectory
     registered_clients: RegisteredClients
     client_auth: ClientAuthenticator
+    dpop: DPoPProofs
     sessions: Sessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox

@@ -15,14 +15,15 @@ from authcore.oauth2_types import (
     NO_STORE,
     TokenResponse,
 )
-from authserver import counters
+from authserver import counters, endpoints
 from authserver.client_credentials import client_credentials
 from authserver.clients import Client
 from authserver.code_grant import redeem_code
+from authserver.dpop import InvalidDPoPProof
 from authserver.state import Server, server_of
 from authserver.token_exchange import exchange
 
-Grant = Callable[[Server, Client, Form], Awaitable[TokenResponse]]
+Grant = Callable[[Server, Client, Form, str | None], Awaitable[TokenResponse]]
 
 _GRANTS: Final[dict[str, tuple[str, Grant]]] = {
     GRANT_AUTHORIZATION_CODE: (counters.AUTHORIZATION_CODE, redeem_code),
@@ -47,5 +48,8 @@ async def token(request: Request) -> Response:
     client = await server.client_auth.authenticate(request, form)
     if grant_type not in client.grant_types:
         raise UnauthorizedClient("The client may not use this grant_type")
-    answer = await grant(server, client, form)
+    dpop_jkt = await server.dpop.key_of(request, server.where.url(endpoints.TOKEN))
+    if dpop_jkt is None and client.dpop_bound:
+        raise InvalidDPoPProof("The client is registered for tokens that are bound to a key")
+    answer = await grant(server, client, form, dpop_jkt)
     return JSONResponse(answer.document(), headers=NO_STORE)

@@ -45,7 +45,7 @@ class TokenResponse(WireModel):
     """RFC 6749 §5.1, with `issued_token_type` of RFC 8693 §2.2.1."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    token_type: Literal["Bearer", "DPoP"] = "Bearer"  # noqa: S105
     expires_in: int
     scope: str | None = None
     issued_token_type: str | None = None
