@@ -39,6 +39,7 @@ from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
 from authserver.public_fetch import PublicFetcher, Resolver, document_transport, system_resolver
 from authserver.pushed_requests import PushedRequests
+from authserver.refresh_tokens import RefreshTokens
 from authserver.refusals import add_refusals
 from authserver.registered_clients import RegisteredClients
 from authserver.routes import routes
@@ -181,6 +182,7 @@ async def _build(
         codes=AuthorizationCodes(database),
         delegations=delegations,
         access_tokens=access_tokens,
+        refresh_tokens=RefreshTokens(database),
         active_tokens=ActiveTokens(
             access_tokens,
             delegations,

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
     GRANT_CLIENT_CREDENTIALS,
+    GRANT_REFRESH_TOKEN,
     GRANT_TOKEN_EXCHANGE,
     AuthorizationServerMetadata,
 )
@@ -30,6 +31,12 @@ class Metadata(AuthorizationServerMetadata):
     introspection_signing_alg_values_supported: list[str]
 
 
+def offered_grants(policy: Policy) -> list[str]:
+    """Return the grant types of the token endpoint. Refresh tokens are policy's to offer."""
+    refreshing = policy.agent_grant_types & {GRANT_REFRESH_TOKEN}
+    return [GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, *refreshing, GRANT_TOKEN_EXCHANGE]
+
+
 def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Metadata:
     """Return the document. It names nothing that does not work."""
     methods = list(get_args(AuthMethod))
@@ -49,7 +56,7 @@ def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Met
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],
-        grant_types_supported=[GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE],
+        grant_types_supported=offered_grants(policy),
         token_endpoint_auth_methods_supported=methods,
         token_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_methods_supported=[method for method in methods if method != "none"],

@@ -56,6 +56,8 @@ class Policy:
     default_scope: frozenset[str]
     agent_grant_types: frozenset[str] = frozenset({GRANT_AUTHORIZATION_CODE})
     """What a client may register for. Refresh tokens are not among them, so none are issued."""
+    refresh_token_seconds: int = 24 * 3600
+    """How long a delegation can be refreshed, all in all, where `agent_grant_types` has `refresh_token`."""
 
     def terms(self, scope: frozenset[str], auth_method: str) -> Terms:
         """Return what holds for these scopes, the strictest of each.

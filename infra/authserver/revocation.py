@@ -32,7 +32,11 @@ async def revoke(request: Request) -> Response:
     server.counters.count(counters.REVOCATION)
     form = await read_form(request)
     client = await server.client_auth.authenticate(request, form)
-    token = await server.active_tokens.find(form.require("token"))
+    presented = form.require("token")
+    refresh_token = await server.refresh_tokens.find(presented, server.now())
+    if refresh_token is not None and refresh_token.delegation.client_id == client.client_id:
+        await server.delegations.revoke(refresh_token.delegation.delegation_id, server.now(), _BY_CLIENT)
+    token = await server.active_tokens.find(presented)
     if token is not None:
         if _is_clients(token, client):
             await server.delegations.revoke(token.delegation.delegation_id, server.now(), _BY_CLIENT)

@@ -11,7 +11,7 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
 
 SCHEMA: Final = """
@@ -130,6 +130,13 @@ CREATE TABLE IF NOT EXISTS access_tokens (
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS access_tokens_by_delegation ON access_tokens (delegation_id);
+CREATE TABLE IF NOT EXISTS refresh_tokens (
+    token_hash BLOB PRIMARY KEY,
+    delegation_id TEXT NOT NULL REFERENCES delegations (delegation_id),
+    dpop_jkt TEXT,
+    expires_at INTEGER NOT NULL,
+    used INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS announcements (
     event_id TEXT PRIMARY KEY,
     receiver TEXT NOT NULL,
@@ -156,6 +163,7 @@ _SWEEPS: Final = (
     # By then every token that such an announcement speaks of has expired.
     ("DELETE FROM announcements WHERE happened_at < ?", MAX_TOKEN_SECONDS),
     ("DELETE FROM signing_keys WHERE published_until < ?", 0),
+    ("DELETE FROM refresh_tokens WHERE expires_at < ?", 0),
     ("DELETE FROM access_tokens WHERE expires_at < ?", 0),
     ("DELETE FROM delegations WHERE email IS NULL AND created_at < ?", MAX_TOKEN_SECONDS),
 )

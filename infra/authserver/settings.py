@@ -56,7 +56,12 @@ class ClientSettings(BaseModel):
     jwks: dict[str, object] | None = None
     redirect_uris: tuple[str, ...] = ()
     grant_types: frozenset[
-        Literal["authorization_code", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"]
+        Literal[
+            "authorization_code",
+            "client_credentials",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
     require_pushed_authorization_requests: bool = False
     dpop_bound_access_tokens: bool = False

@@ -24,6 +24,7 @@ from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
 from authserver.pushed_requests import PushedRequests
+from authserver.refresh_tokens import RefreshTokens
 from authserver.registered_clients import RegisteredClients
 from authserver.sessions import Sessions
 from authserver.settings import Settings
@@ -54,6 +55,7 @@ class Server:
     codes: AuthorizationCodes
     delegations: Delegations
     access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
     active_tokens: ActiveTokens
     pages: Pages
     counters: Counters
