@@ -32,6 +32,7 @@ from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.event_delivery import Backoff, EventDelivery
 from authserver.event_outbox import EventOutbox
+from authserver.identity_assertions import IdentityAssertions
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys, load_secret
 from authserver.one_time_passwords import OneTimePasswords
@@ -90,12 +91,12 @@ def create_app(
             sweeping = every(SWEEP_SECONDS, partial(_throw_away, database, now))
             await stack.enter_async_context(in_background("sweeping", sweeping))
             outbox = EventOutbox(database, settings.event_receivers)
-            server = await _build(settings, where, database, fetcher, outbox, now=now, policy=policy)
-            tending = every(TEND_KEYS_SECONDS, server.keys.tend)
-            await stack.enter_async_context(in_background("key rotation", tending))
             client = await stack.enter_async_context(
                 pooled_client(timeout_seconds=event_delivery.TIMEOUT_SECONDS, transport=transport)
             )
+            server = await _build(settings, where, database, fetcher, client, outbox, now=now, policy=policy)
+            tending = every(TEND_KEYS_SECONDS, server.keys.tend)
+            await stack.enter_async_context(in_background("key rotation", tending))
             for receiver in settings.event_receivers:
                 delivery = EventDelivery(
                     receiver,
@@ -132,6 +133,7 @@ async def _build(
     where: Endpoints,
     database: Database,
     fetcher: PublicFetcher,
+    client: httpx.AsyncClient,
     outbox: EventOutbox,
     *,
     now: Clock,
@@ -171,6 +173,11 @@ async def _build(
             now=now,
         ),
         dpop=DPoPProofs(replays.first_use, now=now),
+        identity_assertions=None
+        if settings.identity_provider is None
+        else IdentityAssertions(
+            settings.identity_provider, client, users, replays.first_use, issuer=where.issuer, now=now
+        ),
         sessions=Sessions(
             database, lifetime_seconds=settings.session_lifetime_seconds, secure=where.secure, now=now
         ),

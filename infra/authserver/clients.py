@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from authcore.client_assertion import StaticKeys
 from authcore.jwks import parse_key_set
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER
 from authserver.client_metadata import public_jwks
 from authserver.redirect_uris import check_redirect_uri, matches
 from authserver.secret_values import secret_hash
@@ -95,7 +95,11 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
     for client in configured:
         for uri in client.redirect_uris:
             check_redirect_uri(uri, native=True)
-        authorizes = client.grant_types & {GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS}
+        authorizes = client.grant_types & {
+            GRANT_AUTHORIZATION_CODE,
+            GRANT_CLIENT_CREDENTIALS,
+            GRANT_JWT_BEARER,
+        }
         clients[client.client_id] = Client(
             client_id=client.client_id,
             name=client.client_name or client.client_id,

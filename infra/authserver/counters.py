@@ -8,6 +8,7 @@ PUSHED_AUTHORIZATION: Final = "pushed_authorization"
 REGISTRATION: Final = "registration"
 AUTHORIZATION_CODE: Final = "authorization_code"
 CLIENT_CREDENTIALS: Final = "client_credentials"
+JWT_BEARER: Final = "jwt_bearer"
 REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105  a name
 TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
 INTROSPECTION: Final = "introspection"
@@ -19,6 +20,7 @@ _ALL: Final = (
     REGISTRATION,
     AUTHORIZATION_CODE,
     CLIENT_CREDENTIALS,
+    JWT_BEARER,
     REFRESH_TOKEN,
     TOKEN_EXCHANGE,
     INTROSPECTION,

@@ -49,11 +49,13 @@ async def begin(
     transaction: Transaction,
     delegation: Delegation,
     dpop_jkt: str | None,
+    *,
+    refreshable: bool = True,
 ) -> TokenResponse:
     """Store a new delegation and return its first tokens, bound to a key if there is one."""
     await Delegations.add(transaction, delegation)
     answer = await access_token(server, client, transaction, delegation, dpop_jkt)
-    if delegation.email is None or not may_refresh(server, client):
+    if not refreshable or delegation.email is None or not may_refresh(server, client):
         return answer
     refresh_token = await RefreshTokens.issue(
         transaction,

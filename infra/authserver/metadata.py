@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
     GRANT_CLIENT_CREDENTIALS,
+    GRANT_JWT_BEARER,
     GRANT_REFRESH_TOKEN,
     GRANT_TOKEN_EXCHANGE,
     AuthorizationServerMetadata,
@@ -18,6 +19,7 @@ from authserver.policy import Policy
 from authserver.settings import AuthMethod, Settings
 from authserver.state import server_of
 
+ID_JAG: Final = "urn:ietf:params:oauth:grant-profile:id-jag"
 ASSERTION_ALGORITHMS: Final = ["ES256", "PS256", "RS256"]
 
 
@@ -28,13 +30,16 @@ class Metadata(AuthorizationServerMetadata):
     revocation_endpoint_auth_signing_alg_values_supported: list[str]
     require_pushed_authorization_requests: bool
     dpop_signing_alg_values_supported: list[str]
+    authorization_grant_profiles_supported: list[str] | None
+    """Of enterprise-managed authorization."""
     introspection_signing_alg_values_supported: list[str]
 
 
-def offered_grants(policy: Policy) -> list[str]:
+def offered_grants(policy: Policy, settings: Settings) -> list[str]:
     """Return the grant types of the token endpoint. Refresh tokens are policy's to offer."""
+    trusting = [] if settings.identity_provider is None else [GRANT_JWT_BEARER]
     refreshing = policy.agent_grant_types & {GRANT_REFRESH_TOKEN}
-    return [GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, *refreshing, GRANT_TOKEN_EXCHANGE]
+    return [GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, *trusting, *refreshing, GRANT_TOKEN_EXCHANGE]
 
 
 def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Metadata:
@@ -52,11 +57,12 @@ def server_metadata(where: Endpoints, policy: Policy, settings: Settings) -> Met
         revocation_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         pushed_authorization_request_endpoint=where.url(endpoints.PUSH),
         require_pushed_authorization_requests=settings.require_pushed_authorization_requests,
+        authorization_grant_profiles_supported=None if settings.identity_provider is None else [ID_JAG],
         dpop_signing_alg_values_supported=list(dpop.ALGORITHMS),
         scopes_supported=sorted(policy.scopes),
         response_types_supported=["code"],
         response_modes_supported=["query"],
-        grant_types_supported=offered_grants(policy),
+        grant_types_supported=offered_grants(policy, settings),
         token_endpoint_auth_methods_supported=methods,
         token_endpoint_auth_signing_alg_values_supported=ASSERTION_ALGORITHMS,
         introspection_endpoint_auth_methods_supported=[method for method in methods if method != "none"],

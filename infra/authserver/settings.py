@@ -8,7 +8,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_TOKEN_EXCHANGE
+from authcore.oauth2_types import (
+    GRANT_AUTHORIZATION_CODE,
+    GRANT_CLIENT_CREDENTIALS,
+    GRANT_JWT_BEARER,
+    GRANT_TOKEN_EXCHANGE,
+)
 from authcore.service import ServiceSettings
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -60,6 +65,7 @@ class ClientSettings(BaseModel):
             "authorization_code",
             "client_credentials",
             "refresh_token",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
             "urn:ietf:params:oauth:grant-type:token-exchange",
         ]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
@@ -79,6 +85,8 @@ class ClientSettings(BaseModel):
             raise ValueError("client_secret_basic or client_secret_post and client_secret go together")
         if method == "none" and (self.introspection or GRANT_TOKEN_EXCHANGE in self.grant_types):
             raise ValueError("a client without credentials may neither introspect nor exchange")
+        if method == "none" and GRANT_JWT_BEARER in self.grant_types:
+            raise ValueError("the jwt-bearer grant needs a client with credentials")
         if method != "private_key_jwt" and GRANT_CLIENT_CREDENTIALS in self.grant_types:
             raise ValueError("client_credentials needs private_key_jwt")
         if GRANT_AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
@@ -93,6 +101,19 @@ class ReceiverSettings(BaseModel):
 
     url: str = Field(pattern=r"^https?://[^@\s]+$")
     audience: str = Field(min_length=1)
+
+
+class IdentityProviderSettings(BaseModel):
+    """An enterprise's identity provider, trusted to let agents in for users (ID-JAG)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(min_length=1)
+    jwks_uri: str = Field(pattern=r"^https?://[^@\s]+$")
+    audience: str | None = None
+    """How it names us; by our issuer if absent."""
+    subjects: dict[str, str] = {}
+    """Its `sub` to the email of an approved user, where its `email` claim does not say it."""
 
 
 DEFAULT_USERS: Final = (
@@ -140,6 +161,10 @@ class Settings(ServiceSettings):
     event_receivers: tuple[ReceiverSettings, ...] = Field(
         default=(),
         description='who is told of revocations: JSON array of {"url", "audience"}, see README.md',
+    )
+    identity_provider: IdentityProviderSettings | None = Field(
+        default=None,
+        description='who lets agents in for users (ID-JAG): JSON {"issuer", "jwks_uri"}, see README.md',
     )
     display_names: dict[str, str] = Field(
         default={}, description="audience to the name that people read on the consent page, as a JSON object"

@@ -18,6 +18,7 @@ from authserver.database import Database
 from authserver.delegations import Delegations
 from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
+from authserver.identity_assertions import IdentityAssertions
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
 from authserver.one_time_passwords import OneTimePasswords
@@ -46,6 +47,7 @@ class Server:
     registered_clients: RegisteredClients
     client_auth: ClientAuthenticator
     dpop: DPoPProofs
+    identity_assertions: IdentityAssertions | None
     sessions: Sessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox

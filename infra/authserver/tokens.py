@@ -11,6 +11,7 @@ from authcore.forms import Form, read_form
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
     GRANT_CLIENT_CREDENTIALS,
+    GRANT_JWT_BEARER,
     GRANT_REFRESH_TOKEN,
     GRANT_TOKEN_EXCHANGE,
     NO_STORE,
@@ -21,6 +22,7 @@ from authserver.client_credentials import client_credentials
 from authserver.clients import Client
 from authserver.code_grant import redeem_code
 from authserver.dpop import InvalidDPoPProof
+from authserver.identity_grant import redeem_assertion
 from authserver.metadata import offered_grants
 from authserver.refresh_grant import refresh
 from authserver.state import Server, server_of
@@ -31,6 +33,7 @@ Grant = Callable[[Server, Client, Form, str | None], Awaitable[TokenResponse]]
 _GRANTS: Final[dict[str, tuple[str, Grant]]] = {
     GRANT_AUTHORIZATION_CODE: (counters.AUTHORIZATION_CODE, redeem_code),
     GRANT_CLIENT_CREDENTIALS: (counters.CLIENT_CREDENTIALS, client_credentials),
+    GRANT_JWT_BEARER: (counters.JWT_BEARER, redeem_assertion),
     GRANT_REFRESH_TOKEN: (counters.REFRESH_TOKEN, refresh),
     GRANT_TOKEN_EXCHANGE: (counters.TOKEN_EXCHANGE, exchange),
 }
@@ -45,7 +48,7 @@ async def token(request: Request) -> Response:
     server = server_of(request)
     form = await read_form(request)
     grant_type = form.require("grant_type")
-    if grant_type not in offered_grants(server.policy):
+    if grant_type not in offered_grants(server.policy, server.settings):
         raise UnsupportedGrantType("The grant_type is not supported")
     counter, grant = _GRANTS[grant_type]
     server.counters.count(counter)

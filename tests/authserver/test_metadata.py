@@ -123,6 +123,7 @@ async def test_health_and_counters_answer(server: AuthServer) -> None:
         "registration": 1,
         "authorization_code": 1,
         "client_credentials": 0,
+        "jwt_bearer": 0,
         "refresh_token": 0,
         "token_exchange": 2,
         "introspection": 1,
