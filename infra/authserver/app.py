@@ -40,6 +40,7 @@ from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
 from authserver.public_fetch import PublicFetcher, Resolver, document_transport, system_resolver
 from authserver.pushed_requests import PushedRequests
+from authserver.rate_limits import RateLimit
 from authserver.refresh_tokens import RefreshTokens
 from authserver.refusals import add_refusals
 from authserver.registered_clients import RegisteredClients
@@ -169,9 +170,12 @@ async def _build(
         client_auth=ClientAuthenticator(
             clients,
             replays,
+            limit=RateLimit(settings.client_requests_per_minute, now=now),
             audience=frozenset({where.issuer, *map(where.url, endpoints.FOR_CLIENTS)}),
             now=now,
         ),
+        registration_limit=RateLimit(settings.registrations_per_minute, now=now),
+        login_limit=RateLimit(settings.logins_per_minute, now=now),
         dpop=DPoPProofs(replays.first_use, now=now),
         identity_assertions=None
         if settings.identity_provider is None

@@ -11,6 +11,7 @@ from authcore.errors import InvalidToken, MissingCredentials, OAuthError
 from authcore.refusals import oauth_refusal
 from authserver.client_auth import uses_basic
 from authserver.pages import PageError
+from authserver.rate_limits import TooManyRequests
 from authserver.state import server_of
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,8 @@ def refusal(request: Request, error: OAuthError) -> Response:
     response = oauth_refusal(error, authenticate=basic if uses_basic(request) else None)
     if isinstance(error, MissingCredentials | InvalidToken):
         response.headers["www-authenticate"] = bearer_challenge(error)
+    if isinstance(error, TooManyRequests):
+        response.headers["retry-after"] = str(error.retry_after_seconds)
     return response
 
 

@@ -11,6 +11,7 @@ from authcore.errors import InvalidClientMetadata
 from authcore.oauth2_types import NO_STORE
 from authserver import counters, endpoints
 from authserver.client_metadata import accept_metadata
+from authserver.rate_limits import address_of
 from authserver.registered_clients import RegisteredClient
 from authserver.state import Server, server_of
 
@@ -22,11 +23,13 @@ async def register(request: Request) -> Response:
     the time, so that a client that needs one more later does not have to register again.
 
     Raises:
+        TooManyRequests: from this address.
         InvalidRedirectUri: RFC 7591 §3.2.2.
         InvalidClientMetadata: likewise.
     """
     server = server_of(request)
     server.counters.count(counters.REGISTRATION)
+    server.registration_limit.take(address_of(request))
     metadata = accept_metadata(
         await json_object(request), server.policy, default_method="client_secret_basic"
     )

@@ -166,6 +166,15 @@ class Settings(ServiceSettings):
         default=None,
         description='who lets agents in for users (ID-JAG): JSON {"issuer", "jwks_uri"}, see README.md',
     )
+    registrations_per_minute: int = Field(
+        default=300, ge=0, description="client registrations for each address; 0 for no limit"
+    )
+    logins_per_minute: int = Field(
+        default=300, ge=0, description="mails and one-time passwords for each address; 0 for no limit"
+    )
+    client_requests_per_minute: int = Field(
+        default=0, ge=0, description="token and like requests for each client; 0 for no limit"
+    )
     display_names: dict[str, str] = Field(
         default={}, description="audience to the name that people read on the consent page, as a JSON object"
     )

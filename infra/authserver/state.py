@@ -25,6 +25,7 @@ from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
 from authserver.pushed_requests import PushedRequests
+from authserver.rate_limits import RateLimit
 from authserver.refresh_tokens import RefreshTokens
 from authserver.registered_clients import RegisteredClients
 from authserver.sessions import Sessions
@@ -46,6 +47,8 @@ class Server:
     clients: ClientDirectory
     registered_clients: RegisteredClients
     client_auth: ClientAuthenticator
+    registration_limit: RateLimit
+    login_limit: RateLimit
     dpop: DPoPProofs
     identity_assertions: IdentityAssertions | None
     sessions: Sessions
