@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 GRANT_AUTHORIZATION_CODE: Final = "authorization_code"
 GRANT_CLIENT_CREDENTIALS: Final = "client_credentials"
-GRANT_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-"""RFC 7523 §2.1."""
 GRANT_REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105  a name
 GRANT_TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  RFC 8693 §2.1
 GRANT_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
