@@ -11,6 +11,7 @@ from authcore.validator import TokenProfile, TokenValidator, is_compact_jws
 from authserver.access_tokens import AccessTokens
 from authserver.delegations import Delegation, Delegations
 from authserver.keys import ALGORITHM, SigningKeys
+from authserver.last_uses import LastUses
 from authserver.users import User, Users
 
 ACCESS_TOKEN_JWT: Final = "at+jwt"  # noqa: S105  a media type (RFC 9068 §2.1)
@@ -66,6 +67,7 @@ class ActiveTokens:
         delegations: Delegations,
         users: Users,
         keys: SigningKeys,
+        last_uses: LastUses,
         *,
         issuer: str,
         audiences: frozenset[str],
@@ -74,6 +76,7 @@ class ActiveTokens:
         self._tokens = tokens
         self._delegations = delegations
         self._users = users
+        self._last_uses = last_uses
         self._now = now
         profile = TokenProfile(
             issuer=issuer,
@@ -86,8 +89,12 @@ class ActiveTokens:
 
     async def find(self, token: str) -> ActiveToken | None:
         """Return what the token is good for, or `None` for every reason it may be good for nothing."""
-        if is_compact_jws(token):
-            return await self._derived(token)
+        found = await (self._derived(token) if is_compact_jws(token) else self._opaque(token))
+        if found is not None:
+            self._last_uses.note(found.delegation.delegation_id, self._now())
+        return found
+
+    async def _opaque(self, token: str) -> ActiveToken | None:
         stored = await self._tokens.find(token, self._now())
         user = None if stored is None else self._users.find(stored.delegation.email)
         if stored is None or user is None:

@@ -16,6 +16,7 @@ from authcore.telemetry import fastapi_telemetry
 from authserver import endpoints
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.client_auth import AssertionReplays, ClientAuthenticator
@@ -29,6 +30,7 @@ from authserver.delegations import Delegations
 from authserver.endpoints import Endpoints
 from authserver.inbox import Inbox
 from authserver.keys import load_keys, load_secret
+from authserver.last_uses import LastUses
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
@@ -76,8 +78,9 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(fetcher.aclose)
             database = await stack.enter_async_context(open_database(settings.state_path))
-            await stack.enter_async_context(_kept_small(database, now))
-            server = await _build(settings, where, database, fetcher, now=now, policy=policy)
+            last_uses = LastUses(database)
+            await stack.enter_async_context(_kept_up(database, last_uses, now))
+            server = await _build(settings, where, database, fetcher, last_uses, now=now, policy=policy)
             logger.warning(
                 "DEVELOPMENT authorization server, never for production: issuer %s, mails at %s",
                 settings.issuer,
@@ -103,6 +106,7 @@ async def _build(
     where: Endpoints,
     database: Database,
     fetcher: PublicFetcher,
+    last_uses: LastUses,
     *,
     now: Clock,
     policy: Policy,
@@ -115,7 +119,7 @@ async def _build(
         registered,
         ClientDocuments(fetcher, policy, audience=settings.mcp_resource, now=now),
     )
-    delegations, access_tokens = Delegations(database), AccessTokens(database)
+    delegations, access_tokens, consents = Delegations(database), AccessTokens(database), Consents(database)
     return Server(
         settings=settings,
         where=where,
@@ -137,7 +141,7 @@ async def _build(
         ),
         one_time_passwords=OneTimePasswords(database),
         inbox=Inbox(database),
-        consents=Consents(database),
+        consents=consents,
         requests=AuthorizationRequests(database),
         codes=AuthorizationCodes(database),
         delegations=delegations,
@@ -147,29 +151,33 @@ async def _build(
             delegations,
             users,
             keys,
+            last_uses,
             issuer=where.issuer,
             audiences=frozenset({settings.mcp_resource, *settings.api_audiences}),
             now=now,
         ),
+        agents=Agents(database, consents, delegations, last_uses),
         pages=Pages(where),
         counters=Counters(),
     )
 
 
 @asynccontextmanager
-async def _kept_small(database: Database, now: Clock) -> AsyncGenerator[None]:
-    async def keep_small() -> None:
+async def _kept_up(database: Database, last_uses: LastUses, now: Clock) -> AsyncGenerator[None]:
+    async def keep_up() -> None:
         while True:
             try:
                 await sweep(database, now())
+                await last_uses.store()
             except aiosqlite.Error:
-                logger.exception("expired rows could not be thrown away")
+                logger.exception("the state could not be tidied up")
             await asyncio.sleep(SWEEP_SECONDS)
 
-    sweeping = asyncio.create_task(keep_small())
+    keeping = asyncio.create_task(keep_up())
     try:
         yield
     finally:
-        sweeping.cancel()
+        keeping.cancel()
         with suppress(asyncio.CancelledError):
-            await sweeping
+            await keeping
+        await last_uses.store()

@@ -29,6 +29,19 @@ class Consents:
             now,
         )
 
+    async def withdraw(self, email: str, client_id: str, audience: str) -> None:
+        """Forget what this user agreed to, and what was about to be handed out because of it."""
+        async with self._database.transaction() as transaction:
+            for table in ("consents", "authorization_codes"):
+                # A code that was used stays, so that its replay is still recognised.
+                unused = "" if table == "consents" else " AND delegation_id IS NULL"
+                await transaction.run(
+                    f"DELETE FROM {table} WHERE email = ? AND client_id = ? AND audience = ?{unused}",  # noqa: S608
+                    email,
+                    client_id,
+                    audience,
+                )
+
     async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
         row = await self._database.first(
             "SELECT scope FROM consents WHERE email = ? AND client_id = ? AND audience = ?",

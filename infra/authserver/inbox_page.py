@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from authcore.errors import InvalidRequest
 from authcore.forms import parse_form
 from authcore.oauth2_types import NO_STORE
+from authserver.durations import ago
 from authserver.inbox import Mail
 from authserver.pages import PageError, page_error
 from authserver.settings import LOOPBACK_HOSTS
@@ -20,7 +21,7 @@ async def inbox_page(request: Request) -> Response:
     server = server_of(request)
     mails = await _mails(server, request)
     now = server.now()
-    shown = [{"mail": mail, "age": _age(now - mail.received_at)} for mail in mails]
+    shown = [{"mail": mail, "age": ago(now - mail.received_at)} for mail in mails]
     return server.pages.render("inbox.html", mails=shown)
 
 
@@ -40,12 +41,3 @@ async def _mails(server: Server, request: Request) -> list[Mail]:
     except InvalidRequest as error:
         raise page_error(error) from error
     return await server.inbox.newest(None if recipient is None else normal_email(recipient))
-
-
-def _age(seconds: int) -> str:
-    if seconds < 60:
-        return "just now"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes} min ago"
-    return f"{minutes // 60} h ago"

@@ -57,6 +57,7 @@ class Pages:
         self._frame = {
             "style": where.path(endpoints.STYLE),
             "inbox": endpoints.INBOX,
+            "agents_page": where.path(endpoints.AGENTS),
             "issuer": where.issuer,
         }
         self.stylesheet = (DIRECTORY / "style.css").read_bytes()

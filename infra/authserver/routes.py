@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from authserver import consent, endpoints, inbox_page, login
+from authserver import agents_page, consent, endpoints, inbox_page, login
 from authserver.authorization import authorize
 from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
+from authserver.login import Login
 from authserver.metadata import jwks, metadata
 from authserver.registration import register
 from authserver.state import server_of
@@ -32,16 +33,26 @@ def routes(where: Endpoints) -> list[BaseRoute]:
         *(_for_browsers(path, metadata, "GET") for path in where.well_known()),
         _for_browsers(where.path(endpoints.REGISTER), register, "POST"),
         Route(where.path(endpoints.AUTHORIZE), authorize, methods=["GET"]),
-        Route(where.path(endpoints.LOGIN), login.email_page, methods=["GET"]),
-        Route(where.path(endpoints.LOGIN), login.send_code, methods=["POST"]),
-        Route(where.path(endpoints.LOGIN_CODE), login.code_page, methods=["GET"]),
-        Route(where.path(endpoints.LOGIN_CODE), login.check_code, methods=["POST"]),
+        *_login(where, endpoints.LOGIN, endpoints.LOGIN_CODE, login.FOR_A_CLIENT),
+        *_login(where, endpoints.AGENTS_LOGIN, endpoints.AGENTS_LOGIN_CODE, agents_page.LOGIN),
         Route(where.path(endpoints.CONSENT), consent.consent_page, methods=["GET"]),
         Route(where.path(endpoints.CONSENT), consent.decide, methods=["POST"]),
+        Route(where.path(endpoints.AGENTS), agents_page.agents, methods=["GET"]),
+        Route(where.path(endpoints.AGENTS_WITHDRAW), agents_page.withdraw, methods=["POST"]),
+        Route(where.path(endpoints.AGENTS_SIGN_OUT), agents_page.sign_out, methods=["POST"]),
         Route(where.path(endpoints.STYLE), _style, methods=["GET"]),
         Route(where.path(endpoints.COUNTERS), _counters, methods=["GET"]),
         Route(endpoints.INBOX, inbox_page.inbox_page, methods=["GET"]),
         Route(f"{endpoints.INBOX}.json", inbox_page.inbox_json, methods=["GET"]),
+    ]
+
+
+def _login(where: Endpoints, email: str, code: str, pages: Login) -> list[BaseRoute]:
+    return [
+        Route(where.path(email), pages.email_page, methods=["GET"]),
+        Route(where.path(email), pages.send_code, methods=["POST"]),
+        Route(where.path(code), pages.code_page, methods=["GET"]),
+        Route(where.path(code), pages.check_code, methods=["POST"]),
     ]
 
 

@@ -103,6 +103,11 @@ CREATE TABLE IF NOT EXISTS delegations (
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delegations_by_user ON delegations (email, created_at);
+CREATE TABLE IF NOT EXISTS delegation_uses (
+    delegation_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS access_tokens (
     token_hash BLOB PRIMARY KEY,
     token_id TEXT NOT NULL,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from authcore.clock import Clock
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.client_auth import ClientAuthenticator
@@ -51,6 +52,7 @@ class Server:
     delegations: Delegations
     access_tokens: AccessTokens
     active_tokens: ActiveTokens
+    agents: Agents
     pages: Pages
     counters: Counters
 

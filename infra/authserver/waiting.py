@@ -52,14 +52,23 @@ async def submitted(server: Server, request: Request) -> tuple[Waiting, Form]:
         presented = form.get("csrf") or ""
     except OAuthError as error:
         raise page_error(error) from error
-    if not found.session.accepts_csrf(found.pending.request_id, presented):
+    require_csrf(found.session, found.pending.request_id, presented)
+    return found, form
+
+
+def require_csrf(session: Session, purpose: str, presented: str) -> None:
+    """Return if a form came from a page that we gave to this browser for this purpose.
+
+    Raises:
+        PageError: it did not.
+    """
+    if not session.accepts_csrf(purpose, presented):
         raise PageError(
             "This form cannot be accepted",
             "It did not come from a page of this server, or you signed in again in another window. "
-            "Go back to your application and start again from there.",
+            "Go back to where you came from and start again from there.",
             status=403,
         )
-    return found, form
 
 
 def field(form: Form, name: str) -> str:
