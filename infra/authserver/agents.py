@@ -82,6 +82,17 @@ class Agents:
         )
         return sum([await self._delegations.revoke(row["delegation_id"], now) for row in rows])
 
+    async def end(self, delegation_id: str, now: int) -> bool:
+        """End one delegation, and the consent that would give the client another one unasked.
+
+        Return false if it is unknown or had ended before.
+        """
+        delegation = await self._delegations.find(delegation_id)
+        if delegation is None:
+            return False
+        await self._consents.withdraw(delegation.email, delegation.client_id, delegation.audience)
+        return await self._delegations.revoke(delegation_id, now)
+
 
 def _agent(key: tuple[str, str], delegations: list[Row], consent: Row | None, now: int) -> Agent:
     """Return what one consent and the delegations to that client, the newest first, amount to."""

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authcore.errors import InvalidRequest, OAuthError
+from authcore.errors import OAuthError
 from authcore.forms import Form
 from authserver import endpoints
 from authserver.agents import Agent
@@ -14,12 +14,12 @@ from authserver.client_documents import is_document_url
 from authserver.clients import UNNAMED, Client
 from authserver.durations import ago, lasting
 from authserver.login import Login, Visit
-from authserver.pages import PageError, page_error, read_page_form, see_other
+from authserver.pages import see_other
 from authserver.redirect_uris import shown_target
 from authserver.sessions import Session
 from authserver.state import Server, server_of
 from authserver.users import User
-from authserver.waiting import field, require_csrf
+from authserver.waiting import field, own_form, own_session
 
 _PURPOSE: Final = "agents"
 
@@ -39,7 +39,7 @@ async def agents(request: Request) -> Response:
 async def withdraw(request: Request) -> Response:
     """End what the user let one client do."""
     server = server_of(request)
-    session, form = await _submitted(server, request)
+    session, form = await own_form(server, request, _PURPOSE)
     user = _user(server, session)
     if user is not None:
         await server.agents.withdraw(user.email, field(form, "client"), field(form, "audience"), server.now())
@@ -49,30 +49,13 @@ async def withdraw(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """End the browser's session."""
     server = server_of(request)
-    session, _ = await _submitted(server, request)
+    session, _ = await own_form(server, request, _PURPOSE)
     await server.sessions.end(session)
     return see_other(server.where.path(endpoints.AGENTS))
 
 
 def _user(server: Server, session: Session) -> User | None:
     return None if session.email is None else server.users.find(session.email)
-
-
-async def _session(server: Server, request: Request) -> Session:
-    session = await server.sessions.find(request)
-    if session is None:
-        raise PageError("This page has expired", "Open the page of your agents again. It needs a cookie.")
-    return session
-
-
-async def _submitted(server: Server, request: Request) -> tuple[Session, Form]:
-    form = await read_page_form(request)
-    session = await _session(server, request)
-    try:
-        require_csrf(session, _PURPOSE, form.get("csrf") or "")
-    except InvalidRequest as error:
-        raise page_error(error) from error
-    return session, form
 
 
 async def _page(server: Server, session: Session, user: User) -> Response:
@@ -132,11 +115,11 @@ def _visit(server: Server, session: Session) -> Visit:
 
 
 async def _arriving(server: Server, request: Request) -> Visit:
-    return _visit(server, await _session(server, request))
+    return _visit(server, await own_session(server, request))
 
 
 async def _submitting(server: Server, request: Request) -> tuple[Visit, Form]:
-    session, form = await _submitted(server, request)
+    session, form = await own_form(server, request, _PURPOSE)
     return _visit(server, session), form
 
 

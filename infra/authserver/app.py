@@ -16,6 +16,7 @@ from authcore.telemetry import fastapi_telemetry
 from authserver import endpoints
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.admin_sessions import AdminSessions
 from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
@@ -28,6 +29,7 @@ from authserver.counters import Counters
 from authserver.database import Database, open_database
 from authserver.delegations import Delegations
 from authserver.endpoints import Endpoints
+from authserver.history import History
 from authserver.inbox import Inbox
 from authserver.keys import load_keys, load_secret
 from authserver.last_uses import LastUses
@@ -139,6 +141,7 @@ async def _build(
         sessions=Sessions(
             database, lifetime_seconds=settings.session_lifetime_seconds, secure=where.secure, now=now
         ),
+        admin_sessions=AdminSessions(database, settings.admin_password, now=now),
         one_time_passwords=OneTimePasswords(database),
         inbox=Inbox(database),
         consents=consents,
@@ -157,6 +160,7 @@ async def _build(
             now=now,
         ),
         agents=Agents(database, consents, delegations, last_uses),
+        history=History(database),
         pages=Pages(where),
         counters=Counters(),
     )

@@ -9,7 +9,7 @@ from authcore.client_assertion import StaticKeys
 from authcore.jwks import parse_key_set
 from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE
 from authserver.client_metadata import AcceptedMetadata, public_jwks
-from authserver.database import Database
+from authserver.database import Database, Row
 from authserver.redirect_uris import check_redirect_uri, matches
 from authserver.secret_values import new_identifier, new_secret, secret_hash
 from authserver.settings import AuthMethod, ClientSettings
@@ -139,12 +139,20 @@ class RegisteredClients:
 
     async def find(self, client_id: str) -> Client | None:
         """Return the client with this id, if it registered."""
-        row = await self._database.first(
-            "SELECT secret_hash, metadata FROM clients WHERE client_id = ?", client_id
-        )
-        if row is None:
-            return None
+        row = await self._database.first("SELECT * FROM clients WHERE client_id = ?", client_id)
+        return None if row is None else self._client(row)
+
+    async def newest(self, count: int) -> list[Client]:
+        """Return those that registered last, the last one first."""
+        rows = await self._database.all("SELECT * FROM clients ORDER BY created_at DESC LIMIT ?", count)
+        return [self._client(row) for row in rows]
+
+    def _client(self, row: Row) -> Client:
         metadata = cast("dict[str, Any]", json.loads(row["metadata"]))
         return client_of(
-            client_id, metadata, origin="registered", audience=self._audience, secret=row["secret_hash"]
+            row["client_id"],
+            metadata,
+            origin="registered",
+            audience=self._audience,
+            secret=row["secret_hash"],
         )

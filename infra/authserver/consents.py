@@ -36,7 +36,7 @@ class Consents:
                 # A code that was used stays, so that its replay is still recognised.
                 unused = "" if table == "consents" else " AND delegation_id IS NULL"
                 await transaction.run(
-                    f"DELETE FROM {table} WHERE email = ? AND client_id = ? AND audience = ?{unused}",  # noqa: S608
+                    f"DELETE FROM {table} WHERE email = ? AND client_id = ? AND audience = ?{unused}",  # noqa: S608  our own names
                     email,
                     client_id,
                     audience,

@@ -50,6 +50,13 @@ class Delegations:
         row = await self._database.first("SELECT * FROM delegations WHERE delegation_id = ?", delegation_id)
         return None if row is None else delegation_of(row)
 
+    async def newest(self, count: int) -> list[Delegation]:
+        """Return the latest delegations, the last one first, revoked or not."""
+        rows = await self._database.all(
+            "SELECT * FROM delegations ORDER BY created_at DESC, delegation_id LIMIT ?", count
+        )
+        return [delegation_of(row) for row in rows]
+
     async def revoke(self, delegation_id: str, now: int) -> bool:
         """End a delegation and with it every token issued under it; return false if it had ended before."""
         rows = await self._database.write(

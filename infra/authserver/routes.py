@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from authserver import agents_page, consent, endpoints, inbox_page, login
+from authserver import admin_page, agents_page, consent, endpoints, inbox_page, login
 from authserver.authorization import authorize
 from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
@@ -40,6 +40,11 @@ def routes(where: Endpoints) -> list[BaseRoute]:
         Route(where.path(endpoints.AGENTS), agents_page.agents, methods=["GET"]),
         Route(where.path(endpoints.AGENTS_WITHDRAW), agents_page.withdraw, methods=["POST"]),
         Route(where.path(endpoints.AGENTS_SIGN_OUT), agents_page.sign_out, methods=["POST"]),
+        Route(where.path(endpoints.ADMIN), admin_page.overview, methods=["GET"]),
+        Route(where.path(endpoints.ADMIN_LOGIN), admin_page.login_page, methods=["GET"]),
+        Route(where.path(endpoints.ADMIN_LOGIN), admin_page.log_in, methods=["POST"]),
+        Route(where.path(endpoints.ADMIN_LOGOUT), admin_page.log_out, methods=["POST"]),
+        Route(where.path(endpoints.ADMIN_REVOKE), admin_page.revoke, methods=["POST"]),
         Route(where.path(endpoints.STYLE), _style, methods=["GET"]),
         Route(where.path(endpoints.COUNTERS), _counters, methods=["GET"]),
         Route(endpoints.INBOX, inbox_page.inbox_page, methods=["GET"]),

@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS browser_sessions (
     authenticated_at INTEGER,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS admin_sessions (
+    session_hash BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS login_challenges (
     request_id TEXT PRIMARY KEY,
     email TEXT NOT NULL,
@@ -125,6 +129,7 @@ _DAY: Final = 24 * 3600
 _SWEEPS: Final = (
     ("DELETE FROM client_assertions WHERE expires_at < ?", 0),
     ("DELETE FROM browser_sessions WHERE expires_at < ?", 0),
+    ("DELETE FROM admin_sessions WHERE expires_at < ?", 0),
     ("DELETE FROM login_challenges WHERE expires_at < ?", 0),
     ("DELETE FROM login_failures WHERE failed_at < ?", 3600),
     ("DELETE FROM mails WHERE received_at < ?", _DAY),

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -103,6 +103,18 @@ class Sessions:
                 before.session_hash,
             )
             await transaction.run("DELETE FROM browser_sessions WHERE session_hash = ?", before.session_hash)
+        return session
+
+    async def renew(self, before: Session) -> Session:
+        """Return the same session under a new cookie: what is added to it is out of the old one's reach."""
+        session = replace(before, secret=new_secret())
+        async with self._database.transaction() as transaction:
+            for table in ("browser_sessions", "authorization_requests"):
+                await transaction.run(
+                    f"UPDATE {table} SET session_hash = ? WHERE session_hash = ?",  # noqa: S608  our own names
+                    session.session_hash,
+                    before.session_hash,
+                )
         return session
 
     async def end(self, session: Session) -> None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from authcore.clock import Clock
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.admin_sessions import AdminSessions
 from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
@@ -19,6 +20,7 @@ from authserver.counters import Counters
 from authserver.database import Database
 from authserver.delegations import Delegations
 from authserver.endpoints import Endpoints
+from authserver.history import History
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
 from authserver.one_time_passwords import OneTimePasswords
@@ -44,6 +46,7 @@ class Server:
     registered_clients: RegisteredClients
     client_auth: ClientAuthenticator
     sessions: Sessions
+    admin_sessions: AdminSessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox
     consents: Consents
@@ -53,6 +56,7 @@ class Server:
     access_tokens: AccessTokens
     active_tokens: ActiveTokens
     agents: Agents
+    history: History
     pages: Pages
     counters: Counters
 
