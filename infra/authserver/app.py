@@ -33,6 +33,8 @@ from authserver.history import History
 from authserver.inbox import Inbox
 from authserver.keys import load_keys, load_secret
 from authserver.last_uses import LastUses
+from authserver.mail_server import serving_mail
+from authserver.mailer import Mailer
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
@@ -63,7 +65,7 @@ def create_app(
 
     Args:
         settings: what its environment says.
-        transport: stands in for the network in tests; client metadata documents are all that is fetched.
+        transport: stands in for the web in tests; client metadata documents are all that is fetched.
         resolver: stands in for DNS in tests.
         now: the clock.
         policy: what scopes mean.
@@ -82,7 +84,9 @@ def create_app(
             database = await stack.enter_async_context(open_database(settings.state_path))
             last_uses = LastUses(database)
             await stack.enter_async_context(_kept_up(database, last_uses, now))
-            server = await _build(settings, where, database, fetcher, last_uses, now=now, policy=policy)
+            server = await _build(
+                stack, settings, where, database, fetcher, last_uses, now=now, policy=policy
+            )
             logger.warning(
                 "DEVELOPMENT authorization server, never for production: issuer %s, mails at %s",
                 settings.issuer,
@@ -104,6 +108,7 @@ def create_app(
 
 
 async def _build(
+    stack: AsyncExitStack,
     settings: Settings,
     where: Endpoints,
     database: Database,
@@ -115,6 +120,8 @@ async def _build(
 ) -> Server:
     keys = await load_keys(database, now())
     users = Users(settings.users, await load_secret(database, "subjects"))
+    inbox = Inbox(database)
+    smtp_port = await stack.enter_async_context(serving_mail(inbox, users, port=settings.smtp_port, now=now))
     registered = RegisteredClients(database, audience=settings.mcp_resource)
     clients = ClientDirectory(
         configured_clients(settings.clients, mcp_resource=settings.mcp_resource),
@@ -143,7 +150,8 @@ async def _build(
         ),
         admin_sessions=AdminSessions(database, settings.admin_password, now=now),
         one_time_passwords=OneTimePasswords(database),
-        inbox=Inbox(database),
+        inbox=inbox,
+        mailer=Mailer(smtp_port, now=now),
         consents=consents,
         requests=AuthorizationRequests(database),
         codes=AuthorizationCodes(database),

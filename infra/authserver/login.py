@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import Response
 
+from authcore.errors import TemporarilyUnavailable
 from authcore.forms import Form
 from authserver import endpoints
 from authserver.authorization import next_page
 from authserver.one_time_passwords import LIFETIME_SECONDS, Outcome
-from authserver.pages import see_other
+from authserver.pages import page_error, see_other
 from authserver.sessions import Session
 from authserver.state import Server, server_of
 from authserver.users import masked, normal_email
@@ -24,7 +25,10 @@ from authserver.waiting import Waiting, field, submitted, waiting
 
 MAX_EMAIL_LENGTH: Final = 254
 
-_EMAIL = re.compile(r"[!-?A-~]+@[a-z0-9.-]+")
+# Dot-atoms on both sides (RFC 5322 §3.2.3): no address that mail programs read in more than one way.
+_ATOM: Final = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL: Final = r"[a-z0-9]+(-+[a-z0-9]+)*"
+_EMAIL = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})*")
 _CODE = re.compile(r"[0-9]{6}")
 
 
@@ -71,19 +75,15 @@ class Login:
         if len(email) > MAX_EMAIL_LENGTH or not _EMAIL.fullmatch(email):
             problem = "Please enter an email address."
             return _email_page(server, visit, email=email[:MAX_EMAIL_LENGTH], problem=problem, status=400)
-        now = server.now()
-        code = await server.one_time_passwords.start(visit.visit_id, email, now)
-        await server.inbox.deliver(
-            email,
-            subject=f"Your one-time password is {code}",
-            text=(
-                f"{visit.reason} To continue, enter the one-time password {code}. "
-                f"It is good for {LIFETIME_SECONDS // 60} minutes. If you did not ask for it, do nothing."
-            ),
-            code=code,
-            known=server.users.find(email) is not None,
-            now=now,
+        code = await server.one_time_passwords.start(visit.visit_id, email, server.now())
+        text = (
+            f"{visit.reason} To continue, enter the one-time password {code}. "
+            f"It is good for {LIFETIME_SECONDS // 60} minutes. If you did not ask for it, do nothing."
         )
+        try:
+            await server.mailer.send(email, subject=f"Your one-time password is {code}", text=text)
+        except TemporarilyUnavailable as error:
+            raise page_error(error) from error
         return see_other(visit.code_page)
 
     async def code_page(self, request: Request) -> Response:

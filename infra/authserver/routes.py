@@ -22,6 +22,7 @@ from authserver.tokens import token
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 _REQUEST_HEADERS: Final = ("authorization", "content-type", "mcp-protocol-version")
+_STATIC: Final = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
 
 
 def routes(where: Endpoints) -> list[BaseRoute]:
@@ -46,6 +47,7 @@ def routes(where: Endpoints) -> list[BaseRoute]:
         Route(where.path(endpoints.ADMIN_LOGOUT), admin_page.log_out, methods=["POST"]),
         Route(where.path(endpoints.ADMIN_REVOKE), admin_page.revoke, methods=["POST"]),
         Route(where.path(endpoints.STYLE), _style, methods=["GET"]),
+        Route(where.path(endpoints.INBOX_SCRIPT), _inbox_script, methods=["GET"]),
         Route(where.path(endpoints.COUNTERS), _counters, methods=["GET"]),
         Route(endpoints.INBOX, inbox_page.inbox_page, methods=["GET"]),
         Route(f"{endpoints.INBOX}.json", inbox_page.inbox_json, methods=["GET"]),
@@ -77,9 +79,11 @@ def _for_browsers(path: str, endpoint: Endpoint, method: str) -> Route:
 
 
 async def _style(request: Request) -> Response:
-    sheet = server_of(request).pages.stylesheet
-    headers = {"cache-control": "public, max-age=300", "x-content-type-options": "nosniff"}
-    return Response(sheet, media_type="text/css", headers=headers)
+    return Response(server_of(request).pages.stylesheet, media_type="text/css", headers=_STATIC)
+
+
+async def _inbox_script(request: Request) -> Response:
+    return Response(server_of(request).pages.inbox_script, media_type="text/javascript", headers=_STATIC)
 
 
 async def _counters(request: Request) -> Response:

@@ -133,6 +133,9 @@ class Settings(ServiceSettings):
     session_lifetime_seconds: int = Field(
         default=8 * 3600, ge=60, description="how long a login lasts in one browser"
     )
+    smtp_port: int = Field(
+        default=0, ge=0, le=65535, description="loopback port of the inbox's SMTP server, 0 for any free one"
+    )
     cimd_allow_loopback: bool = Field(
         default=False, description="let client metadata documents come from this machine, still over https"
     )

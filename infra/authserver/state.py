@@ -23,6 +23,7 @@ from authserver.endpoints import Endpoints
 from authserver.history import History
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
+from authserver.mailer import Mailer
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
@@ -49,6 +50,7 @@ class Server:
     admin_sessions: AdminSessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox
+    mailer: Mailer
     consents: Consents
     requests: AuthorizationRequests
     codes: AuthorizationCodes

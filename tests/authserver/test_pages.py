@@ -14,6 +14,8 @@ async def all_pages(server: AuthServer, **metadata: object) -> dict[str, Page]:
     pages["code"] = await browser.submit(pages["email"], email=JOHN)
     pages["consent"] = await browser.submit(pages["code"], code=(await server.mails(JOHN))[0]["code"])
     pages["inbox"] = await browser.open("/inbox")
+    pages["agents"] = await browser.open(f"{ISSUER}/agents")
+    pages["admin"] = await browser.open(f"{ISSUER}/admin")
     pages["error"] = await server.browser().open(f"{ISSUER}/authorize")
     return pages
 
@@ -32,7 +34,8 @@ async def test_every_page_is_protected_and_says_what_it_is(server: AuthServer) -
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
         assert "Development authorization server" in page.text
-        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", page.text)
+        assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", page.text)
+        assert ("<script" in page.text) == ("script-src 'self'" in policy) == (name == "inbox")
         assert '<html lang="en">' in page.text
         assert "<main" in page.text
 
@@ -48,8 +51,18 @@ async def test_a_clients_name_is_shown_as_text_everywhere(server: AuthServer) ->
     for name in ("email", "code", "consent", "inbox"):
         text = pages[name].text
         assert "&lt;script&gt;" in text
-        assert "<script" not in text
+        assert "<script>" not in text
         assert "<img" not in text
+
+
+async def test_the_one_script_makes_no_html_of_what_it_is_told(server: AuthServer) -> None:
+    page = await server.browser().open("/inbox")
+    link = re.search(r'<script src="([^"]+)" defer></script>', page.text)
+    assert link is not None
+    response = await server.http.get(link[1])
+    assert response.headers["content-type"].startswith("text/javascript")
+    assert not re.search("innerHTML|insertAdjacent|document.write|eval", response.text)
+    assert "require-trusted-types-for 'script'" in page.response.headers["content-security-policy"]
 
 
 async def test_what_the_user_typed_is_shown_as_text(server: AuthServer) -> None:
