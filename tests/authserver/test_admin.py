@@ -38,6 +38,7 @@ async def test_the_page_has_a_login_of_its_own(server: AuthServer) -> None:
     assert (await browser.submit(page, password=PASSWORD)).url == ADMIN
 
 
+@pytest.mark.attack("RFC 6819 §5.1.4.1.1", "administer with a user's session")
 async def test_a_users_login_does_not_administer(server: AuthServer) -> None:
     client = await server.register()
     browser = server.browser()
@@ -87,6 +88,7 @@ def test_a_start_without_a_password_shows_one_that_was_never_used_before(tmp_pat
     assert shown[0] != shown[1]
 
 
+@pytest.mark.attack("RFC 6749 §10.10", "guess the admin password")
 async def test_guessing_is_stopped_for_a_minute(server: AuthServer) -> None:
     browser = server.browser()
     page = await browser.open(ADMIN)
@@ -154,6 +156,7 @@ async def test_an_unknown_delegation_is_no_error(server: AuthServer) -> None:
     assert (await browser.http.post(f"{ADMIN}/revoke", data=form)).status_code == 303
 
 
+@pytest.mark.attack("RFC 6749 §10.12", "revoke without being an administrator, or by CSRF")
 async def test_who_is_no_administrator_revokes_nothing(server: AuthServer) -> None:
     token = await server.token()
     delegation = (await server.introspect(token)).json()["delegationId"]
@@ -195,6 +198,7 @@ async def test_administering_ends_after_an_hour(server: AuthServer) -> None:
     assert (await browser.open(ADMIN)).url == f"{ADMIN}/login"
 
 
+@pytest.mark.attack("RFC 7591 §5", "put HTML into what an administrator sees")
 async def test_names_chosen_by_clients_are_shown_as_text(server: AuthServer) -> None:
     await server.token(
         client_id=(await server.register(client_name="<script>alert(1)</script>"))["client_id"]

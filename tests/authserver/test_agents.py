@@ -97,6 +97,7 @@ async def test_withdrawing_ends_every_token_at_once_and_the_next_authorization_a
     assert "Allow access?" in (await server.authorize(browser, client_id)).text
 
 
+@pytest.mark.attack("RFC 7009 §2.1", "keep a code for after the withdrawal")
 async def test_a_code_that_was_not_redeemed_yet_is_withdrawn_as_well(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -117,6 +118,7 @@ async def test_withdrawing_touches_neither_other_users_nor_other_clients(server:
         assert (await server.introspect(token)).json()["active"] is active
 
 
+@pytest.mark.attack("RFC 7009 §5", "withdraw what is somebody else's")
 async def test_what_is_not_the_users_own_cannot_be_withdrawn(server: AuthServer) -> None:
     client_id, johns = await granted(server)
     browser, _ = await signed_in(server, JANE)
@@ -164,6 +166,7 @@ async def test_signing_out_ends_the_session(server: AuthServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["withdraw", "sign-out", "login", "login/code"])
+@pytest.mark.attack("RFC 6749 §10.12", "withdraw consent or sign out by CSRF")
 async def test_a_form_from_elsewhere_changes_nothing(server: AuthServer, path: str) -> None:
     client_id, token = await granted(server)
     browser, _ = await signed_in(server)
@@ -177,6 +180,7 @@ async def test_a_form_from_elsewhere_changes_nothing(server: AuthServer, path: s
     assert (await other.open(AGENTS)).url == AGENTS
 
 
+@pytest.mark.attack("RFC 6819 §5.1.5.4", "use a one-time password for another page than it was asked for")
 async def test_a_password_for_one_purpose_is_good_for_no_other(server: AuthServer) -> None:
     browser = server.browser()
     agents = await browser.submit(await browser.open(AGENTS), email=JOHN)

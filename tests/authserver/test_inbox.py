@@ -1,3 +1,5 @@
+import pytest
+
 from tests.authserver.server import JANE, JOHN, AuthServer
 
 
@@ -24,6 +26,7 @@ async def test_an_empty_inbox_says_so(server: AuthServer) -> None:
     assert "No mail yet" in (await server.browser().open("/inbox")).text
 
 
+@pytest.mark.attack("RFC 9110 §7.2", "read one-time passwords by DNS rebinding")
 async def test_another_name_for_this_machine_does_not_open_the_inbox(server: AuthServer) -> None:
     for path in ("/inbox", "/inbox.json"):
         for host in ("rebound.evil.example", "rebound.evil.example:8090", "", "127.0.0.1.evil.example"):

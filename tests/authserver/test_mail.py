@@ -59,6 +59,7 @@ async def test_the_one_time_password_travels_by_smtp(
     assert mail["subject"] == f"Your one-time password is {mail['code']}"
 
 
+@pytest.mark.attack("RFC 6819 §5.1.4.2", "find out by time who has an account")
 async def test_known_and_unknown_addresses_take_the_same_conversation(
     server: AuthServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -111,6 +112,7 @@ async def test_other_programs_may_send_to_users_and_to_nobody_else(server: AuthS
         b"Subject: <script>alert(1)</script>\r\n\r\n<img src=x onerror=alert(1)>",
     ],
 )
+@pytest.mark.attack("RFC 6749 §10.14", "mail HTML to the inbox page")
 async def test_whatever_arrives_is_shown_as_text_or_not_at_all(
     server: AuthServer, port: int, content: bytes
 ) -> None:
@@ -139,6 +141,7 @@ async def test_a_mail_that_is_too_long_is_refused(server: AuthServer, port: int)
         "a@x..y",
     ],
 )
+@pytest.mark.attack("RFC 5321 §7.1", "have a one-time password sent to a second address")
 async def test_an_address_that_can_be_read_in_two_ways_is_not_sent_to(server: AuthServer, email: str) -> None:
     assert "Please enter an email address" in (await ask(server, email)).text
 

@@ -1,6 +1,8 @@
 import re
 from itertools import product
 
+import pytest
+
 from tests.authserver.browser import Browser, Page
 from tests.authserver.server import ISSUER, JOHN, AuthServer
 
@@ -20,6 +22,7 @@ async def all_pages(server: AuthServer, **metadata: object) -> dict[str, Page]:
     return pages
 
 
+@pytest.mark.attack("RFC 9700 §4.16", "frame the consent page (clickjacking)")
 async def test_every_page_is_protected_and_says_what_it_is(server: AuthServer) -> None:
     for name, page in (await all_pages(server)).items():
         headers = page.response.headers
@@ -46,6 +49,7 @@ async def test_every_input_has_a_label(server: AuthServer) -> None:
             assert f'<label for="{field}">' in page.text
 
 
+@pytest.mark.attack("RFC 7591 §5", "put HTML into client_name")
 async def test_a_clients_name_is_shown_as_text_everywhere(server: AuthServer) -> None:
     pages = await all_pages(server, client_name=XSS)
     for name in ("email", "code", "consent", "inbox"):
@@ -55,6 +59,7 @@ async def test_a_clients_name_is_shown_as_text_everywhere(server: AuthServer) ->
         assert "<img" not in text
 
 
+@pytest.mark.attack("RFC 6749 §10.14", "have a script turn a mail into HTML")
 async def test_the_one_script_makes_no_html_of_what_it_is_told(server: AuthServer) -> None:
     page = await server.browser().open("/inbox")
     link = re.search(r'<script src="([^"]+)" defer></script>', page.text)
@@ -65,6 +70,7 @@ async def test_the_one_script_makes_no_html_of_what_it_is_told(server: AuthServe
     assert "require-trusted-types-for 'script'" in page.response.headers["content-security-policy"]
 
 
+@pytest.mark.attack("RFC 6749 §10.14", "put HTML into a form field")
 async def test_what_the_user_typed_is_shown_as_text(server: AuthServer) -> None:
     client = await server.register()
     browser = server.browser()
@@ -88,6 +94,7 @@ async def logged_in(server: AuthServer) -> tuple[Browser, Page]:
     return browser, await server.log_in(browser, await server.authorize(browser, client["client_id"]))
 
 
+@pytest.mark.attack("RFC 6749 §10.12", "submit a form from another site (CSRF)")
 async def test_a_form_without_its_token_is_refused(server: AuthServer) -> None:
     browser, page = await logged_in(server)
     forms = (("login", "email"), ("login/code", "code"), ("consent", "decision"))
@@ -99,6 +106,7 @@ async def test_a_form_without_its_token_is_refused(server: AuthServer) -> None:
     assert (await browser.submit(page, decision="allow")).callback["code"]
 
 
+@pytest.mark.attack("RFC 6819 §5.3.5", "bring the attacker's own CSRF token")
 async def test_a_token_of_another_browser_or_request_is_refused(server: AuthServer) -> None:
     browser, page = await logged_in(server)
     attacker, theirs = await logged_in(server)
