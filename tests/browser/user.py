@@ -93,8 +93,10 @@ class User:
     async def reads(self, text: str) -> None:
         await expect(self.page.locator("body")).to_contain_text(text)
 
-    async def looks(self, name: str) -> None:
-        """Keep what the page looks like, and check that nothing sticks out of it."""
+    async def looks(self, name: str, title: str) -> None:
+        """Keep what the page of this title looks like, and check that nothing sticks out of it."""
+        await expect(self.page).to_have_title(title)
+        await self.page.wait_for_load_state()
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         await self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
         wider: bool = await self.page.evaluate(
