@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect
 
-from tests.authserver.server import CALLBACK, JOHN, MCP, VERIFIER, AuthServer, challenge_of
+from tests.authserver.server import CALLBACK, JOHN, AuthServer, authorization_request
 
 SCREENSHOTS: Final = Path(__file__).parents[2] / ".cache" / "screenshots"
 
@@ -50,18 +50,7 @@ class User:
     async def authorize(self, client_id: str) -> None:
         """Be sent here by a client."""
         self.answer = asyncio.get_running_loop().create_future()
-        query = urlencode(
-            {
-                "response_type": "code",
-                "client_id": client_id,
-                "redirect_uri": CALLBACK,
-                "code_challenge": challenge_of(VERIFIER),
-                "code_challenge_method": "S256",
-                "scope": "stocks/read",
-                "state": "s1",
-                "resource": MCP,
-            }
-        )
+        query = urlencode(authorization_request(client_id))
         await self.page.goto(f"{self.server.issuer}/authorize?{query}")
 
     async def open(self, path: str) -> None:
