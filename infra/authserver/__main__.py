@@ -1,13 +1,18 @@
 """`python -m authserver` serves the development authorization server, or rotates its keys."""
 
 import argparse
+import secrets
 import sys
+from collections.abc import Callable
 from typing import Final
+
+from pydantic import SecretStr
 
 from authcore.clock import system_clock
 from authcore.service import load_settings, serve, settings_help
 from authserver.app import create_app
 from authserver.commands import rotate_keys
+from authserver.endpoints import ADMIN
 from authserver.settings import LOOPBACK_HOSTS, Settings
 
 ACKNOWLEDGE: Final = "--i-know-this-is-a-dev-as"
@@ -16,6 +21,15 @@ ACKNOWLEDGE: Final = "--i-know-this-is-a-dev-as"
 def may_bind(host: str, *, acknowledged: bool) -> bool:
     """Tell whether to listen there: on loopback, or anywhere if the caller knows what this is."""
     return acknowledged or host in LOOPBACK_HOSTS
+
+
+def with_admin_password(settings: Settings, say: Callable[[str], object]) -> Settings:
+    """Return settings with an admin password: the one that was set, or a new one that is shown."""
+    if settings.admin_password is not None:
+        return settings
+    made = SecretStr(secrets.token_urlsafe(18))
+    say(f"admin page {settings.issuer}/{ADMIN}, password {made.get_secret_value()}\n")
+    return settings.model_copy(update={"admin_password": made})
 
 
 def main() -> None:
@@ -46,6 +60,7 @@ def main() -> None:
             f"If you know what you are doing: {ACKNOWLEDGE}\n"
         )
         raise SystemExit(2)
+    settings = with_admin_password(settings, sys.stderr.write)
     serve(create_app(settings), settings, service_name="authserver")
 
 

@@ -10,6 +10,7 @@ from authcore.validator import TokenProfile, TokenValidator, is_compact_jws
 from authserver.access_tokens import AccessTokens
 from authserver.delegations import Delegation, Delegations
 from authserver.keys import SigningKeys
+from authserver.last_uses import LastUses
 from authserver.settings import SigningAlgorithm
 from authserver.users import User, Users
 
@@ -80,6 +81,7 @@ class ActiveTokens:
         delegations: Delegations,
         users: Users,
         keys: SigningKeys,
+        last_uses: LastUses,
         *,
         issuer: str,
         audiences: frozenset[str],
@@ -88,6 +90,7 @@ class ActiveTokens:
         self._tokens = tokens
         self._delegations = delegations
         self._users = users
+        self._last_uses = last_uses
         self._now = now
         profile = TokenProfile(
             issuer=issuer,
@@ -100,8 +103,12 @@ class ActiveTokens:
 
     async def find(self, token: str) -> ActiveToken | None:
         """Return what the token is good for, or `None` for every reason it may be good for nothing."""
-        if is_compact_jws(token):
-            return await self._derived(token)
+        found = await (self._derived(token) if is_compact_jws(token) else self._opaque(token))
+        if found is not None:
+            self._last_uses.note(found.delegation.delegation_id, self._now())
+        return found
+
+    async def _opaque(self, token: str) -> ActiveToken | None:
         stored = await self._tokens.find(token, self._now())
         if stored is None or not self._approved(stored.delegation):
             return None

@@ -17,6 +17,8 @@ from authcore.telemetry import fastapi_telemetry
 from authserver import endpoints, event_delivery
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.admin_sessions import AdminSessions
+from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.background import every, in_background
@@ -32,9 +34,13 @@ from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.event_delivery import Backoff, EventDelivery
 from authserver.event_outbox import EventOutbox
+from authserver.history import History
 from authserver.identity_assertions import IdentityAssertions
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys, load_secret
+from authserver.last_uses import LastUses
+from authserver.mail_server import serving_mail
+from authserver.mailer import Mailer
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import POLICY, Policy
@@ -89,13 +95,17 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(fetcher.aclose)
             database = await stack.enter_async_context(open_database(settings.state_path))
-            sweeping = every(SWEEP_SECONDS, partial(_throw_away, database, now))
-            await stack.enter_async_context(in_background("sweeping", sweeping))
+            last_uses = LastUses(database)
+            stack.push_async_callback(last_uses.store)
+            sweeping = every(SWEEP_SECONDS, partial(_tidy_up, database, last_uses, now))
+            await stack.enter_async_context(in_background("tidying up", sweeping))
             outbox = EventOutbox(database, settings.event_receivers)
             client = await stack.enter_async_context(
                 pooled_client(timeout_seconds=event_delivery.TIMEOUT_SECONDS, transport=transport)
             )
-            server = await _build(settings, where, database, fetcher, client, outbox, now=now, policy=policy)
+            server = await _build(
+                stack, settings, where, database, fetcher, client, outbox, last_uses, now=now, policy=policy
+            )
             tending = every(TEND_KEYS_SECONDS, server.keys.tend)
             await stack.enter_async_context(in_background("key rotation", tending))
             for receiver in settings.event_receivers:
@@ -130,12 +140,14 @@ def create_app(
 
 
 async def _build(
+    stack: AsyncExitStack,
     settings: Settings,
     where: Endpoints,
     database: Database,
     fetcher: PublicFetcher,
     client: httpx.AsyncClient,
     outbox: EventOutbox,
+    last_uses: LastUses,
     *,
     now: Clock,
     policy: Policy,
@@ -149,6 +161,8 @@ async def _build(
     )
     await keys.start()
     users = Users(settings.users, await load_secret(database, "subjects"))
+    inbox = Inbox(database)
+    smtp_port = await stack.enter_async_context(serving_mail(inbox, users, port=settings.smtp_port, now=now))
     registered = RegisteredClients(database, audience=settings.mcp_resource)
     clients = ClientDirectory(
         configured_clients(settings.clients, mcp_resource=settings.mcp_resource),
@@ -157,6 +171,7 @@ async def _build(
     )
     replays = AssertionReplays(database)
     delegations, access_tokens = Delegations(database, outbox), AccessTokens(database)
+    consents = Consents(database)
     return Server(
         settings=settings,
         where=where,
@@ -185,9 +200,11 @@ async def _build(
         sessions=Sessions(
             database, lifetime_seconds=settings.session_lifetime_seconds, secure=where.secure, now=now
         ),
+        admin_sessions=AdminSessions(database, settings.admin_password, now=now),
         one_time_passwords=OneTimePasswords(database),
-        inbox=Inbox(database),
-        consents=Consents(database),
+        inbox=inbox,
+        mailer=Mailer(smtp_port, now=now),
+        consents=consents,
         requests=AuthorizationRequests(database),
         pushed_requests=PushedRequests(database),
         codes=AuthorizationCodes(database),
@@ -199,17 +216,21 @@ async def _build(
             delegations,
             users,
             keys,
+            last_uses,
             issuer=where.issuer,
             audiences=frozenset({settings.mcp_resource, *settings.api_audiences}),
             now=now,
         ),
+        agents=Agents(database, consents, delegations, last_uses),
+        history=History(database),
         pages=Pages(where),
         counters=Counters(),
     )
 
 
-async def _throw_away(database: Database, now: Clock) -> None:
+async def _tidy_up(database: Database, last_uses: LastUses, now: Clock) -> None:
     try:
         await sweep(database, now())
+        await last_uses.store()
     except aiosqlite.Error:
-        logger.exception("expired rows could not be thrown away")
+        logger.exception("the state could not be tidied up")

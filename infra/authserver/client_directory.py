@@ -35,3 +35,8 @@ class ClientDirectory:
         if is_document_url(client_id):
             return await self._documents.find(client_id)
         return await self._registered.find(client_id)
+
+    async def some(self, count: int) -> list[Client]:
+        """Return clients to look at: all configured ones, and of the others the latest."""
+        others = [*self._documents.known()[:count], *await self._registered.newest(count)]
+        return [*self._configured.values(), *others]

@@ -82,6 +82,10 @@ class ClientDocuments:
             return _known(entry)
         return await self._flights.run(url, lambda: self._fetch(url))
 
+    def known(self) -> list[Client]:
+        """Return the clients whose documents were accepted lately, the latest first."""
+        return [entry.client for entry in reversed(self._cache.values()) if entry.client is not None]
+
     async def _fetch(self, url: str) -> Client:
         client, fresh_seconds = None, REFUSED_SECONDS
         try:

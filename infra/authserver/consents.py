@@ -33,6 +33,19 @@ class Consents:
         """Forget what all users agreed to for a client that is gone, or is not what it was."""
         await self._database.write("DELETE FROM consents WHERE client_id = ?", client_id)
 
+    async def withdraw(self, email: str, client_id: str, audience: str) -> None:
+        """Forget what this user agreed to, and what was about to be handed out because of it."""
+        async with self._database.transaction() as transaction:
+            for table in ("consents", "authorization_codes"):
+                # A code that was used stays, so that its replay is still recognised.
+                unused = "" if table == "consents" else " AND delegation_id IS NULL"
+                await transaction.run(
+                    f"DELETE FROM {table} WHERE email = ? AND client_id = ? AND audience = ?{unused}",  # noqa: S608  our own names
+                    email,
+                    client_id,
+                    audience,
+                )
+
     async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
         row = await self._database.first(
             "SELECT scope FROM consents WHERE email = ? AND client_id = ? AND audience = ?",

@@ -5,6 +5,7 @@ becomes part of another's transaction; reads wait for nobody.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -78,6 +79,8 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
     Raises:
         StateOfAnotherVersion: the file is good, but not for this version.
     """
+    # At DEBUG aiosqlite writes every statement with its values into the log: keys, passwords, addresses.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
     await asyncio.to_thread(path.touch, mode=0o600)
     async with aiosqlite.connect(path, isolation_level=None) as connection:
         connection.row_factory = aiosqlite.Row

@@ -57,6 +57,13 @@ class Delegations:
         row = await self._database.first("SELECT * FROM delegations WHERE delegation_id = ?", delegation_id)
         return None if row is None else delegation_of(row)
 
+    async def newest(self, count: int) -> list[Delegation]:
+        """Return the latest delegations, the last one first, revoked or not."""
+        rows = await self._database.all(
+            "SELECT * FROM delegations ORDER BY created_at DESC, delegation_id LIMIT ?", count
+        )
+        return [delegation_of(row) for row in rows]
+
     async def living_of_client(self, client_id: str) -> list[str]:
         """Return the ids of a client's delegations that have not ended."""
         rows = await self._database.all(

@@ -1,4 +1,4 @@
-"""The mails of this server's users, on a page instead of on their way: nothing is ever sent."""
+"""The mails of this server's users: where the SMTP server puts them, and where the inbox page reads them."""
 
 from dataclasses import asdict, dataclass
 from typing import Final
@@ -17,6 +17,7 @@ class Mail:
     subject: str
     text: str
     code: str
+    """The one-time password in it; empty if there is none."""
     received_at: int
 
     def document(self) -> dict[str, object]:
@@ -30,7 +31,7 @@ class Inbox:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def deliver(
+    async def keep(
         self, recipient: str, *, subject: str, text: str, code: str, known: bool, now: int
     ) -> None:
         """Put a mail into the inbox; for an unknown recipient do the same work in vain."""

@@ -8,6 +8,8 @@ from starlette.responses import JSONResponse, Response
 from authcore.errors import InvalidRequest
 from authcore.forms import parse_form
 from authcore.oauth2_types import NO_STORE
+from authserver import endpoints
+from authserver.durations import ago
 from authserver.inbox import Mail
 from authserver.pages import PageError, page_error
 from authserver.settings import LOOPBACK_HOSTS
@@ -16,18 +18,27 @@ from authserver.users import normal_email
 
 
 async def inbox_page(request: Request) -> Response:
-    """Show the mails, newest first. The page reloads itself."""
+    """Show the mails, newest first. New ones appear by themselves."""
     server = server_of(request)
     mails = await _mails(server, request)
-    now = server.now()
-    shown = [{"mail": mail, "age": _age(now - mail.received_at)} for mail in mails]
-    return server.pages.render("inbox.html", mails=shown)
+    return server.pages.render(
+        "inbox.html",
+        scripted=True,
+        mails=[_shown(server, mail) for mail in mails],
+        script=server.where.path(endpoints.INBOX_SCRIPT),
+        source=f"{endpoints.INBOX}.json" + (f"?{request.url.query}" if request.url.query else ""),
+    )
 
 
 async def inbox_json(request: Request) -> Response:
     """Answer with the mails, newest first; `?to=` narrows to one recipient."""
-    mails = await _mails(server_of(request), request)
-    return JSONResponse({"mails": [mail.document() for mail in mails]}, headers=NO_STORE)
+    server = server_of(request)
+    mails = [_shown(server, mail) for mail in await _mails(server, request)]
+    return JSONResponse({"mails": mails}, headers=NO_STORE)
+
+
+def _shown(server: Server, mail: Mail) -> dict[str, object]:
+    return mail.document() | {"age": ago(server.now() - mail.received_at)}
 
 
 async def _mails(server: Server, request: Request) -> list[Mail]:
@@ -40,12 +51,3 @@ async def _mails(server: Server, request: Request) -> list[Mail]:
     except InvalidRequest as error:
         raise page_error(error) from error
     return await server.inbox.newest(None if recipient is None else normal_email(recipient))
-
-
-def _age(seconds: int) -> str:
-    if seconds < 60:
-        return "just now"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes} min ago"
-    return f"{minutes // 60} h ago"

@@ -74,7 +74,7 @@ class SigningKeys:
         await self.refresh()
         if self._rotation_seconds is None:
             return
-        if self._now() < (self._signing().signs_from or 0) + self._rotation_seconds:
+        if self._now() < (self.signing().signs_from or 0) + self._rotation_seconds:
             return
         try:
             async with self._database.transaction() as transaction:
@@ -102,11 +102,12 @@ class SigningKeys:
 
     def sign(self, claims: Mapping[str, Any], *, token_type: str) -> str:
         """Return a JWT with these claims and this `typ`."""
-        signing = self._signing()
+        signing = self.signing()
         header = {"alg": signing.algorithm, "kid": signing.key.kid, "typ": token_type}
         return jwt.encode(header, dict(claims), signing.key, algorithms=[signing.algorithm])
 
-    def _signing(self) -> SigningKey:
+    def signing(self) -> SigningKey:
+        """Return the key that signs now."""
         now = self._now()
         begun = [key for key in self._keys if key.signs_from is not None and key.signs_from <= now]
         # Of equal times the one that no other has replaced.

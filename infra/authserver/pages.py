@@ -17,6 +17,9 @@ DIRECTORY: Final = Path(__file__).parent / "pages"
 
 # `frame-ancestors` and the rest do not follow from `default-src`.
 _CSP: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+_CSP_SCRIPT: Final = (
+    "; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 
 HEADERS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
@@ -57,12 +60,20 @@ class Pages:
         self._frame = {
             "style": where.path(endpoints.STYLE),
             "inbox": endpoints.INBOX,
+            "agents_page": where.path(endpoints.AGENTS),
             "issuer": where.issuer,
         }
         self.stylesheet = (DIRECTORY / "style.css").read_bytes()
+        self.inbox_script = (DIRECTORY / "inbox.js").read_bytes()
 
     def render(
-        self, template: str, *, status: int = 200, leads_to_client: bool = False, **context: object
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        leads_to_client: bool = False,
+        scripted: bool = False,
+        **context: object,
     ) -> HTMLResponse:
         """Return a page.
 
@@ -72,9 +83,13 @@ class Pages:
             leads_to_client: whether submitting the page's form may end at the client's redirect URI. Chromium
                 applies `form-action` to every redirect that follows, so also to those the client itself
                 makes, which nobody can list: such a page goes without.
+            scripted: whether it runs our own script, which then may ask this server, and never makes HTML of
+                what it is told.
             context: what the template shows.
         """
         policy = _CSP if leads_to_client else f"{_CSP}; form-action 'self'"
+        if scripted:
+            policy += _CSP_SCRIPT
         return HTMLResponse(
             self._templates.get_template(template).render(self._frame | context),
             status,

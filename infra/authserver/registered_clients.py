@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from authserver.client_metadata import AcceptedMetadata
 from authserver.clients import Client, client_of
-from authserver.database import Database
+from authserver.database import Database, Row
 from authserver.secret_values import new_identifier, new_secret, secret_hash
 
 
@@ -54,28 +54,17 @@ class RegisteredClients:
     async def read(self, client_id: str) -> RegisteredClient | None:
         """Return the registration with this id."""
         row = await self._database.first("SELECT * FROM clients WHERE client_id = ?", client_id)
-        if row is None:
-            return None
-        return RegisteredClient(
-            client_id=client_id,
-            metadata=cast("dict[str, Any]", json.loads(row["metadata"])),
-            secret_hash=row["secret_hash"],
-            management_hash=row["management_hash"],
-            registered_at=row["created_at"],
-        )
+        return None if row is None else _registered(row)
 
     async def find(self, client_id: str) -> Client | None:
         """Return the client with this id, if it registered."""
         registered = await self.read(client_id)
-        if registered is None:
-            return None
-        return client_of(
-            client_id,
-            registered.metadata,
-            origin="registered",
-            audience=self._audience,
-            secret=registered.secret_hash,
-        )
+        return None if registered is None else self._client(registered)
+
+    async def newest(self, count: int) -> list[Client]:
+        """Return those that registered last, the last one first."""
+        rows = await self._database.all("SELECT * FROM clients ORDER BY created_at DESC LIMIT ?", count)
+        return [self._client(_registered(row)) for row in rows]
 
     async def replace(self, registered: RegisteredClient, metadata: AcceptedMetadata) -> str | None:
         """Store other metadata; return the secret that the client needs now, if it had none."""
@@ -93,6 +82,25 @@ class RegisteredClients:
     async def remove(self, client_id: str) -> None:
         """Forget a client."""
         await self._database.write("DELETE FROM clients WHERE client_id = ?", client_id)
+
+    def _client(self, registered: RegisteredClient) -> Client:
+        return client_of(
+            registered.client_id,
+            registered.metadata,
+            origin="registered",
+            audience=self._audience,
+            secret=registered.secret_hash,
+        )
+
+
+def _registered(row: Row) -> RegisteredClient:
+    return RegisteredClient(
+        client_id=row["client_id"],
+        metadata=cast("dict[str, Any]", json.loads(row["metadata"])),
+        secret_hash=row["secret_hash"],
+        management_hash=row["management_hash"],
+        registered_at=row["created_at"],
+    )
 
 
 def _secret_for(metadata: AcceptedMetadata) -> str | None:

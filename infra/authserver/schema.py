@@ -45,6 +45,10 @@ CREATE TABLE IF NOT EXISTS browser_sessions (
     authenticated_at INTEGER,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS admin_sessions (
+    session_hash BLOB PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS login_challenges (
     request_id TEXT PRIMARY KEY,
     email TEXT NOT NULL,
@@ -119,6 +123,11 @@ CREATE TABLE IF NOT EXISTS delegations (
     created_at INTEGER NOT NULL,
     revoked_at INTEGER
 ) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS delegations_by_user ON delegations (email, created_at);
+CREATE TABLE IF NOT EXISTS delegation_uses (
+    delegation_id TEXT PRIMARY KEY,
+    used_at INTEGER NOT NULL
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS access_tokens (
     token_hash BLOB PRIMARY KEY,
     token_id TEXT NOT NULL,
@@ -153,6 +162,7 @@ _DAY: Final = 24 * 3600
 _SWEEPS: Final = (
     ("DELETE FROM client_assertions WHERE expires_at < ?", 0),
     ("DELETE FROM browser_sessions WHERE expires_at < ?", 0),
+    ("DELETE FROM admin_sessions WHERE expires_at < ?", 0),
     ("DELETE FROM login_challenges WHERE expires_at < ?", 0),
     ("DELETE FROM login_failures WHERE failed_at < ?", 3600),
     ("DELETE FROM mails WHERE received_at < ?", _DAY),

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -33,17 +33,17 @@ class Session:
         """What the database knows the session by."""
         return secret_hash(self.secret)
 
-    def csrf_token(self, request_id: str) -> str:
-        """Return what a form of this browser and this authorization request must bring back.
+    def csrf_token(self, purpose: str) -> str:
+        """Return what a form of this browser must bring back, for a purpose such as an authorization request.
 
         It follows from the cookie, so that only a page we gave to this browser can hold it.
         """
-        digest = hmac.digest(self.secret.encode(), b"csrf|" + request_id.encode(), hashlib.sha256)
+        digest = hmac.digest(self.secret.encode(), b"csrf|" + purpose.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
-    def accepts_csrf(self, request_id: str, presented: str) -> bool:
-        """Tell whether the form came from a page of this browser and this authorization request."""
-        return hmac.compare_digest(self.csrf_token(request_id).encode(), presented.encode())
+    def accepts_csrf(self, purpose: str, presented: str) -> bool:
+        """Tell whether the form came from a page of this browser and for this purpose."""
+        return hmac.compare_digest(self.csrf_token(purpose).encode(), presented.encode())
 
 
 class Sessions:
@@ -104,6 +104,24 @@ class Sessions:
             )
             await transaction.run("DELETE FROM browser_sessions WHERE session_hash = ?", before.session_hash)
         return session
+
+    async def renew(self, before: Session) -> Session:
+        """Return the same session under a new cookie: what is added to it is out of the old one's reach."""
+        session = replace(before, secret=new_secret())
+        async with self._database.transaction() as transaction:
+            for table in ("browser_sessions", "authorization_requests"):
+                await transaction.run(
+                    f"UPDATE {table} SET session_hash = ? WHERE session_hash = ?",  # noqa: S608  our own names
+                    session.session_hash,
+                    before.session_hash,
+                )
+        return session
+
+    async def end(self, session: Session) -> None:
+        """Forget a session: its cookie is worth nothing any more."""
+        await self._database.write(
+            "DELETE FROM browser_sessions WHERE session_hash = ?", session.session_hash
+        )
 
     def remember(self, response: Response, session: Session) -> None:
         """Give the browser the session's cookie."""

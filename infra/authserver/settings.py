@@ -2,10 +2,19 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
 from authcore.oauth2_types import (
@@ -178,6 +187,15 @@ class Settings(ServiceSettings):
     display_names: dict[str, str] = Field(
         default={}, description="audience to the name that people read on the consent page, as a JSON object"
     )
+    admin_password_file: Path | None = Field(
+        default=None, description="file with the password of the admin page"
+    )
+    admin_password: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        min_length=16,
+        description="the same without a file; one is made and shown at start if there is neither",
+    )
     access_token_lifetime_seconds: int | None = Field(
         default=None,
         ge=1,
@@ -187,12 +205,28 @@ class Settings(ServiceSettings):
     session_lifetime_seconds: int = Field(
         default=8 * 3600, ge=60, description="how long a login lasts in one browser"
     )
+    smtp_port: int = Field(
+        default=0, ge=0, le=65535, description="loopback port of the inbox's SMTP server, 0 for any free one"
+    )
     cimd_allow_loopback: bool = Field(
         default=False, description="let client metadata documents come from this machine, still over https"
     )
     cimd_ca_file: Path | None = Field(
         default=None, description="PEM file of a development CA trusted for client metadata documents"
     )
+
+    @field_validator("admin_password", mode="before")
+    @classmethod
+    def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
+        path = info.data.get("admin_password_file")
+        if path is None:
+            return value
+        if value is not None:
+            raise ValueError("given both directly and as a file")
+        try:
+            return cast(Path, path).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"its file cannot be read: {type(error).__name__}") from None
 
     @model_validator(mode="after")
     def _audiences_are_known(self) -> Self:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from authcore.clock import Clock
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
+from authserver.admin_sessions import AdminSessions
+from authserver.agents import Agents
 from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.client_auth import ClientAuthenticator
@@ -18,9 +20,11 @@ from authserver.database import Database
 from authserver.delegations import Delegations
 from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
+from authserver.history import History
 from authserver.identity_assertions import IdentityAssertions
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
+from authserver.mailer import Mailer
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
@@ -52,8 +56,10 @@ class Server:
     dpop: DPoPProofs
     identity_assertions: IdentityAssertions | None
     sessions: Sessions
+    admin_sessions: AdminSessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox
+    mailer: Mailer
     consents: Consents
     requests: AuthorizationRequests
     pushed_requests: PushedRequests
@@ -62,6 +68,8 @@ class Server:
     access_tokens: AccessTokens
     refresh_tokens: RefreshTokens
     active_tokens: ActiveTokens
+    agents: Agents
+    history: History
     pages: Pages
     counters: Counters
 

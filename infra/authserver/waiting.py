@@ -52,14 +52,47 @@ async def submitted(server: Server, request: Request) -> tuple[Waiting, Form]:
         presented = form.get("csrf") or ""
     except OAuthError as error:
         raise page_error(error) from error
-    if not found.session.accepts_csrf(found.pending.request_id, presented):
+    require_csrf(found.session, found.pending.request_id, presented)
+    return found, form
+
+
+async def own_form(server: Server, request: Request, purpose: str) -> tuple[Session, Form]:
+    """Return whose browser submitted a form of a page that needs no authorization request, and what it holds.
+
+    Raises:
+        PageError: the session is over, or the form did not come from a page we gave to this browser.
+    """
+    form = await read_page_form(request)
+    session = await own_session(server, request)
+    require_csrf(session, purpose, field(form, "csrf"))
+    return session, form
+
+
+async def own_session(server: Server, request: Request) -> Session:
+    """Return the browser's session.
+
+    Raises:
+        PageError: there is none.
+    """
+    session = await server.sessions.find(request)
+    if session is None:
+        raise PageError("This page has expired", "Open it again from its beginning. It needs a cookie.")
+    return session
+
+
+def require_csrf(session: Session, purpose: str, presented: str) -> None:
+    """Return if a form came from a page that we gave to this browser for this purpose.
+
+    Raises:
+        PageError: it did not.
+    """
+    if not session.accepts_csrf(purpose, presented):
         raise PageError(
             "This form cannot be accepted",
             "It did not come from a page of this server, or you signed in again in another window. "
-            "Go back to your application and start again from there.",
+            "Go back to where you came from and start again from there.",
             status=403,
         )
-    return found, form
 
 
 def field(form: Form, name: str) -> str:

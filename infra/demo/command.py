@@ -104,7 +104,7 @@ async def _stay(stack: Stack, terminal: Terminal) -> None:
     """
     terminal.say()
     terminal.say("Running", style=BOLD)
-    terminal.say(hints.addresses_of(stack.addresses))
+    terminal.say(hints.addresses_of(stack.addresses, stack.directory))
     terminal.say()
     terminal.say(hints.commands_for(stack.addresses))
     terminal.say()

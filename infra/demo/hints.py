@@ -2,17 +2,21 @@
 
 import json
 import sys
+from pathlib import Path
 
-from demo.parts import Addresses
+from demo.parts import ADMIN_PASSWORD, Addresses
 
 
-def addresses_of(addresses: Addresses) -> str:
+def addresses_of(addresses: Addresses, directory: Path) -> str:
     """Return the addresses, one per line."""
     return "\n".join(
         (
             f"  MCP endpoint           {addresses.mcp}",
             f"  one-time passwords     {addresses.inbox}",
             f"  issuer                 {addresses.issuer}",
+            f"  your agents            {addresses.issuer}/agents",
+            f"  administration         {addresses.issuer}/admin",
+            f"    its password         {(directory / ADMIN_PASSWORD).read_text()}",
             f"  API                    {addresses.api}/stocks",
         )
     )

@@ -17,6 +17,7 @@ BROKER_CLIENT: Final = "token-broker"
 GATEWAY_CLIENT: Final = "mcp-gateway"
 INSPECTOR_ORIGINS: Final = ("http://localhost:6274", "http://127.0.0.1:6274")
 SHUTDOWN_GRACE_SECONDS: Final = 2
+ADMIN_PASSWORD: Final = "admin-password"  # noqa: S105  a file name
 
 REDIS: Final = "redis"
 AUTHSERVER: Final = "authserver"
@@ -84,6 +85,7 @@ class Secrets:
     gateway_public_key: dict[str, Any]
     sealing_key: Path
     redis_url: Path
+    admin_password: Path
 
     @classmethod
     def create(cls, directory: Path, *, redis_url: str) -> "Secrets":
@@ -96,6 +98,7 @@ class Secrets:
             keys.public_part(gateway),
             keys.write_private(directory / "sealing-key", keys.secret()),
             keys.write_private(directory / "redis-url", redis_url),
+            keys.write_private(directory / ADMIN_PASSWORD, keys.secret()),
         )
 
 
@@ -125,6 +128,7 @@ def environments(
             "AUTHSERVER_MCP_RESOURCE": addresses.mcp,
             "AUTHSERVER_API_AUDIENCES": json.dumps([API_AUDIENCE]),
             "AUTHSERVER_CLIENTS": json.dumps([broker]),
+            "AUTHSERVER_ADMIN_PASSWORD_FILE": str(secrets.admin_password),
         },
         BROKER: {
             "BROKER_URL": addresses.broker,

@@ -200,9 +200,8 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    # httpx writes a line for each outbound request; aiosqlite at DEBUG every statement with its values.
-    for noisy in ("httpx", "aiosqlite"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # One line for each outbound request, with its URL: more than an operator wants to read.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # What start-up made lives as long as the process: keep it out of every later collection.
     gc.collect()
     gc.freeze()

@@ -43,6 +43,20 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
+def authorization_request(client_id: str) -> dict[str, str]:
+    """The parameters an agent sends a browser with."""
+    return {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": CALLBACK,
+        "code_challenge": challenge_of(VERIFIER),
+        "code_challenge_method": "S256",
+        "scope": "stocks/read",
+        "state": "s1",
+        "resource": MCP,
+    }
+
+
 def public_jwks(*keys: ECKey) -> Json:
     return {"keys": [key.as_dict(private=False) for key in keys]}
 
@@ -102,16 +116,7 @@ class AuthServer:
         return response.json()
 
     async def authorize(self, browser: Browser, client_id: str, **changes: str | None) -> Page:
-        parameters = {
-            "response_type": "code",
-            "client_id": client_id,
-            "redirect_uri": CALLBACK,
-            "code_challenge": challenge_of(VERIFIER),
-            "code_challenge_method": "S256",
-            "scope": "stocks/read",
-            "state": "s1",
-            "resource": MCP,
-        } | changes
+        parameters = authorization_request(client_id) | changes
         present = {name: value for name, value in parameters.items() if value is not None}
         return await browser.open(f"{self.issuer}/authorize", **present)
 

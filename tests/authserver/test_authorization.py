@@ -38,6 +38,10 @@ async def error_of(server: AuthServer, **changes: str | None) -> Json:
         ("request_not_supported", {"request_uri": "https://client.example/request"}),
     ],
 )
+@pytest.mark.attack(
+    "RFC 9700 §2.1.1",
+    "leave PKCE out, downgrade it to plain, or name another resource, scope or response type",
+)
 async def test_an_error_goes_to_the_client_with_state_and_issuer(
     server: AuthServer, error: str, changes: dict[str, str | None]
 ) -> None:
@@ -48,12 +52,14 @@ async def test_an_error_goes_to_the_client_with_state_and_issuer(
     assert "code" not in callback
 
 
+@pytest.mark.attack("RFC 9110 §17.5", "have an oversized state reflected")
 async def test_an_overlong_state_is_refused_and_not_sent_back(server: AuthServer) -> None:
     callback = await error_of(server, state="x" * 3000)
     assert callback["error"] == "invalid_request"
     assert "state" not in callback
 
 
+@pytest.mark.attack("RFC 6749 §3.1", "repeat a parameter so that two readers see two values")
 async def test_a_repeated_parameter_is_refused(server: AuthServer) -> None:
     client = await server.register()
     query = f"client_id={client['client_id']}&response_type=code&state=a&state=b&redirect_uri={CALLBACK}"
@@ -64,6 +70,7 @@ async def test_a_repeated_parameter_is_refused(server: AuthServer) -> None:
 @pytest.mark.parametrize(
     "query", ["", "client_id=nobody", "client_id=a&client_id=b", "client_id=" + "x" * 9000, "client_id=%ff"]
 )
+@pytest.mark.attack("RFC 6749 §4.1.2.1", "have an error sent to an address of an unknown client")
 async def test_without_a_trusted_client_the_error_is_a_page(server: AuthServer, query: str) -> None:
     response = await server.http.get(f"{ISSUER}/authorize?{query}&redirect_uri=https://evil.example/")
     assert response.status_code in (400, 414)
@@ -71,6 +78,7 @@ async def test_without_a_trusted_client_the_error_is_a_page(server: AuthServer, 
     assert response.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.attack("RFC 6749 §3.1.2.4", "hide a foreign redirect URI behind a registered one")
 async def test_two_redirect_uris_in_a_request_are_an_error_on_a_page(server: AuthServer) -> None:
     client = await server.register()
     query = f"client_id={client['client_id']}&redirect_uri={CALLBACK}&redirect_uri=https://evil.example/"

@@ -29,11 +29,13 @@ async def test_an_assertion_is_accepted_for_the_issuer_and_both_endpoints(server
         assert (await introspect(server, server.assertion(audience))).status_code == 200
 
 
+@pytest.mark.attack("RFC 7523 §3", "use an assertion that was made for another server")
 async def test_an_assertion_for_somebody_else_is_refused(server: AuthServer) -> None:
     for audience in ("https://other.example", f"{ISSUER}/", f"{ISSUER}/register", "http://127.0.0.1:8081"):
         assert_refused(await introspect(server, server.assertion(audience)))
 
 
+@pytest.mark.attack("RFC 7521 §8.2", "replay an assertion, also after a restart")
 async def test_a_replayed_assertion_is_refused_even_after_a_restart(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         assertion, broker_key = server.assertion(), server.broker_key
@@ -43,16 +45,19 @@ async def test_a_replayed_assertion_is_refused_even_after_a_restart(tmp_path: Pa
         assert_refused(await introspect(server, assertion))
 
 
+@pytest.mark.attack("RFC 7521 §8.1", "sign an assertion with a key of the same name")
 async def test_an_assertion_signed_with_another_key_is_refused(server: AuthServer) -> None:
     assert_refused(await introspect(server, server.assertion(key=ec_key("broker"))))
 
 
+@pytest.mark.attack("RFC 7521 §5.2", "use an assertion after its time")
 async def test_an_expired_assertion_is_refused(server: AuthServer) -> None:
     assertion = server.assertion()
     server.clock.seconds += 120
     assert_refused(await introspect(server, assertion))
 
 
+@pytest.mark.attack("RFC 7521 §4.2", "name another client beside the assertion")
 async def test_an_assertion_must_match_the_client_id_beside_it(server: AuthServer) -> None:
     assert_refused(await introspect(server, server.assertion() | {"client_id": "somebody"}))
     assertion = server.assertion()
@@ -71,12 +76,14 @@ async def test_an_assertion_must_match_the_client_id_beside_it(server: AuthServe
         ("invalid_request", {"client_secret": "also"}),
     ],
 )
+@pytest.mark.attack("RFC 6749 §2.3", "authenticate in two ways at once")
 async def test_malformed_or_doubled_credentials_are_refused(
     server: AuthServer, error: str, changes: dict[str, Any]
 ) -> None:
     assert_refused(await introspect(server, server.assertion() | changes), error)
 
 
+@pytest.mark.attack("RFC 9700 §2.5", "downgrade client authentication to none or to a secret")
 async def test_a_client_without_the_method_it_is_registered_with_is_refused(server: AuthServer) -> None:
     post = await server.register(token_endpoint_auth_method="client_secret_post")
     public = await server.register()
@@ -112,6 +119,7 @@ async def test_basic_credentials_are_form_decoded_and_refused_with_a_challenge(s
     assert "www-authenticate" not in other.headers
 
 
+@pytest.mark.attack("RFC 6749 §2.3.1", "have credentials end up in logs as URLs")
 async def test_credentials_in_the_query_count_for_nothing(server: AuthServer) -> None:
     client = await server.register(token_endpoint_auth_method="client_secret_post")
     url = f"{ISSUER}/token?client_id={client['client_id']}&client_secret={client['client_secret']}"

@@ -78,6 +78,7 @@ async def test_a_client_known_by_its_document_needs_no_registration(tmp_path: Pa
     assert len(net.requests) == 1
 
 
+@pytest.mark.attack("CIMD, Security Considerations", "change the DNS answer between check and connection")
 async def test_the_connection_goes_to_the_checked_address_under_the_clients_name(tmp_path: Path) -> None:
     net = Net("2606:2800:21f:cb07:6820:80da:af6b:8b2c")
     async with net.serving(tmp_path) as server:
@@ -116,6 +117,10 @@ async def test_the_connection_goes_to_the_checked_address_under_the_clients_name
         "2001:0:7f00:1::",
     ],
 )
+@pytest.mark.attack(
+    "CIMD, Security Considerations",
+    "reach private, link-local, mapped or translated addresses through DNS (SSRF)",
+)
 async def test_an_address_that_is_not_public_is_not_connected_to(tmp_path: Path, address: str) -> None:
     assert not is_public(address)
     if address in ("127.0.0.1", "::ffff:10.0.0.1"):
@@ -132,6 +137,7 @@ def test_public_addresses_are_public() -> None:
     assert is_public("::ffff:93.184.215.14")
 
 
+@pytest.mark.attack("CIMD, Security Considerations", "reach further than the allowance for loopback")
 async def test_loopback_needs_an_explicit_allowance_that_opens_nothing_else(tmp_path: Path) -> None:
     for address, allowed in (("127.0.0.1", True), ("::1", True), ("10.0.0.1", False), ("fe80::1", False)):
         net = Net(address)
@@ -139,6 +145,7 @@ async def test_loopback_needs_an_explicit_allowance_that_opens_nothing_else(tmp_
             assert ((await opened(server)).response.status_code == 200) is allowed
 
 
+@pytest.mark.attack("CIMD, Security Considerations", "write such an address into the URL, in any notation")
 async def test_an_address_written_into_the_url_is_checked_as_well(tmp_path: Path) -> None:
     def respond(request: httpx.Request) -> httpx.Response:
         raise AssertionError(f"connected to {request.url}")
@@ -171,6 +178,10 @@ async def test_an_address_written_into_the_url_is_checked_as_well(tmp_path: Path
             200, content=b"x", headers={"content-type": "application/json", "content-encoding": "br"}
         ),
     ],
+)
+@pytest.mark.attack(
+    "CIMD, Security Considerations",
+    "redirect, oversize, nest or mislabel the document, or put a secret into it",
 )
 async def test_an_unacceptable_document_is_refused(tmp_path: Path, answer: httpx.Response) -> None:
     net = Net()
@@ -207,6 +218,7 @@ async def test_a_name_that_does_not_resolve_is_trouble_of_the_moment(tmp_path: P
         assert_refused(await opened(server), 503)
 
 
+@pytest.mark.attack("CIMD, Security Considerations", "use a redirect URI that the document does not have")
 async def test_redirect_uris_are_those_of_the_document(tmp_path: Path) -> None:
     net = Net()
     async with net.serving(tmp_path) as server:
@@ -292,5 +304,6 @@ def test_cache_headers_are_understood(headers: dict[str, str], seconds: int) -> 
         "https://agent.example/" + "x" * 1000,
     ],
 )
+@pytest.mark.attack("CIMD, Security Considerations", "name a document URL that parsers read differently")
 def test_what_is_no_proper_document_url_is_never_fetched(client_id: str) -> None:
     assert not is_document_url(client_id)

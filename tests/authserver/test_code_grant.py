@@ -33,6 +33,7 @@ async def test_the_lifetime_can_be_set_for_a_server(tmp_path: Path) -> None:
         assert (await server.introspect(token)).json() == {"active": False}
 
 
+@pytest.mark.attack("RFC 6749 §4.1.2", "replay a code")
 async def test_a_replayed_code_is_refused_and_revokes_what_it_issued(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -44,6 +45,7 @@ async def test_a_replayed_code_is_refused_and_revokes_what_it_issued(server: Aut
     assert_refused(await server.exchange(token))
 
 
+@pytest.mark.attack("RFC 6749 §10.5", "replay a code when nobody watches any more")
 async def test_a_code_still_revokes_when_it_is_replayed_after_its_own_expiry(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -53,6 +55,7 @@ async def test_a_code_still_revokes_when_it_is_replayed_after_its_own_expiry(ser
     assert (await server.introspect(token)).json() == {"active": False}
 
 
+@pytest.mark.attack("RFC 6819 §5.1.5.4", "race the client with its own code")
 async def test_of_simultaneous_redemptions_at_most_one_succeeds_and_nothing_stays_usable(
     server: AuthServer,
 ) -> None:
@@ -64,6 +67,7 @@ async def test_of_simultaneous_redemptions_at_most_one_succeeds_and_nothing_stay
     assert (await server.introspect(issued[0])).json() == {"active": False}
 
 
+@pytest.mark.attack("RFC 6819 §5.1.5.3", "use a code found in a log later")
 async def test_a_code_lives_for_a_minute(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -71,6 +75,7 @@ async def test_a_code_lives_for_a_minute(server: AuthServer) -> None:
     assert_refused(await server.redeem(client_id, code))
 
 
+@pytest.mark.attack("RFC 7636 §4.6", "redeem an intercepted code with a guessed verifier")
 async def test_a_wrong_verifier_is_refused(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -79,18 +84,21 @@ async def test_a_wrong_verifier_is_refused(server: AuthServer) -> None:
     assert (await server.redeem(client_id, code)).status_code == 200
 
 
+@pytest.mark.attack("RFC 9700 §4.8.2", "redeem a code without its verifier (PKCE downgrade)")
 async def test_a_missing_verifier_is_refused(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
     assert_refused(await server.redeem(client_id, code, code_verifier=None), "invalid_request")
 
 
+@pytest.mark.attack("RFC 9700 §4.5", "inject a code that was issued to another client")
 async def test_another_clients_code_is_refused(server: AuthServer) -> None:
     victim, thief = await server.register(), await server.register()
     code = await server.code(victim["client_id"])
     assert_refused(await server.redeem(thief["client_id"], code))
 
 
+@pytest.mark.attack("RFC 6749 §4.1.3", "redeem a code that was sent elsewhere")
 async def test_a_redirect_uri_that_was_not_authorized_is_refused(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -98,6 +106,7 @@ async def test_a_redirect_uri_that_was_not_authorized_is_refused(server: AuthSer
     assert (await server.redeem(client_id, code, redirect_uri=None)).status_code == 200
 
 
+@pytest.mark.attack("RFC 8707 §2.2", "swap the resource when redeeming")
 async def test_the_resource_cannot_be_swapped_at_the_token_endpoint(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -106,6 +115,7 @@ async def test_the_resource_cannot_be_swapped_at_the_token_endpoint(server: Auth
     assert (await server.redeem(client_id, code, resource=f"{MCP}/")).status_code == 200
 
 
+@pytest.mark.attack("RFC 8707 §3", "swap one allowed resource for another the user was not asked about")
 async def test_the_resource_cannot_be_swapped_among_those_of_one_client(tmp_path: Path) -> None:
     console = {
         "client_id": "console",
@@ -120,6 +130,7 @@ async def test_the_resource_cannot_be_swapped_among_those_of_one_client(tmp_path
         assert_refused(refused, "invalid_target")
 
 
+@pytest.mark.attack("RFC 6749 §3.3", "upgrade the scope when redeeming")
 async def test_the_scope_cannot_be_widened_at_the_token_endpoint(tmp_path: Path) -> None:
     policy = Policy(
         scopes={
@@ -159,11 +170,13 @@ async def test_token_requests_are_refused_by_their_rfc_name(
     assert_refused(await server.redeem(client_id, "code", **changes), error)
 
 
+@pytest.mark.attack("RFC 6749 §3.2", "have token requests end up in logs as URLs")
 async def test_parameters_in_the_query_count_for_nothing(server: AuthServer) -> None:
     response = await server.http.post(f"{server.issuer}/token?grant_type=authorization_code&client_id=x")
     assert response.json()["error"] == "invalid_request"
 
 
+@pytest.mark.attack("RFC 7662 §2.2", "go on with the token of a removed user")
 async def test_a_user_who_is_no_longer_approved_has_no_token_after_a_restart(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         token = await server.token(JANE)

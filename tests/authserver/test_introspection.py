@@ -93,12 +93,14 @@ async def test_a_derived_jwt_can_be_introspected(server: AuthServer) -> None:
     assert (await server.introspect(derived)).json() == {"active": False}
 
 
+@pytest.mark.attack("RFC 9701 §8.1", "use a signed introspection answer as an access token")
 async def test_an_introspection_answer_is_not_a_token(server: AuthServer) -> None:
     token = await server.token()
     answer = (await server.introspect(token, MEDIA_TYPE_INTROSPECTION_JWT)).text
     assert (await server.introspect(answer)).json() == {"active": False}
 
 
+@pytest.mark.attack("RFC 7662 §4", "introspect as a client that registered itself")
 async def test_who_merely_registered_may_not_introspect(server: AuthServer) -> None:
     client = await server.register(token_endpoint_auth_method="client_secret_post")
     form: dict[str, str | None] = {
@@ -111,6 +113,7 @@ async def test_who_merely_registered_may_not_introspect(server: AuthServer) -> N
     assert response.json()["error"] == "unauthorized_client"
 
 
+@pytest.mark.attack("RFC 7662 §2.1", "scan for tokens without credentials")
 async def test_a_caller_without_credentials_learns_nothing(server: AuthServer) -> None:
     token = await server.token()
     public = await server.register()
@@ -139,6 +142,7 @@ async def test_a_proxy_with_a_configured_secret_may_introspect_by_basic(tmp_path
         assert (await server.verified(response.text)).claims["aud"] == MCP
 
 
+@pytest.mark.attack("RFC 8725 §3.8", "present a JWT signed by somebody else")
 async def test_a_jwt_of_another_issuer_or_key_is_inactive(server: AuthServer) -> None:
     forged = Issuer(issuer=ISSUER, key=ec_key("forged")).sign(aud=API)
     assert (await server.introspect(forged)).json() == {"active": False}

@@ -51,6 +51,7 @@ async def test_an_address_is_recognised_in_any_case(server: AuthServer) -> None:
     assert "Allow access?" in (await browser.submit(page, code=await newest(server))).text
 
 
+@pytest.mark.attack("RFC 6819 §5.1.4.2", "find out who has an account")
 async def test_an_unknown_address_sees_exactly_what_a_known_one_sees(server: AuthServer) -> None:
     seen: list[list[str]] = []
     for email in (JOHN, "jxxxxxxx@demo.example"):
@@ -76,6 +77,7 @@ async def test_a_wrong_password_leaves_four_more_attempts(server: AuthServer) ->
     assert "Allow access?" in (await browser.submit(page, code=code)).text
 
 
+@pytest.mark.attack("RFC 6749 §10.10", "guess a one-time password")
 async def test_after_five_wrong_passwords_the_right_one_is_void(server: AuthServer) -> None:
     browser, first = await at_code(server)
     code = await newest(server)
@@ -99,6 +101,7 @@ async def test_restarting_gives_a_new_password_and_voids_the_old_one(server: Aut
     assert "Allow access?" in (await browser.submit(page, code=new)).text
 
 
+@pytest.mark.attack("RFC 6819 §5.1.4.2.3", "guess by asking for ever new one-time passwords")
 async def test_restarting_over_and_over_gains_no_attempts(server: AuthServer) -> None:
     browser, page = await at_login(server)
     for _ in range(MAX_FAILURES // ATTEMPTS):
@@ -121,6 +124,7 @@ async def test_a_password_lives_for_ten_minutes(server: AuthServer) -> None:
     assert "can no longer be used" in page.text
 
 
+@pytest.mark.attack("RFC 6819 §5.1.5.4", "use a one-time password again, or in another browser")
 async def test_a_password_is_good_once_and_in_its_own_browser(server: AuthServer) -> None:
     browser, page = await at_code(server)
     code = await newest(server)
@@ -183,6 +187,7 @@ async def test_a_login_lasts_as_long_as_the_settings_say(tmp_path: Path) -> None
         assert "/login?" in (await server.authorize(browser, client["client_id"])).url
 
 
+@pytest.mark.attack("RFC 6265 §8.4", "plant a session cookie before login (session fixation)")
 async def test_the_cookie_is_out_of_reach_and_changes_at_login(server: AuthServer) -> None:
     client = await server.register()
     browser = server.browser()
@@ -201,6 +206,7 @@ async def test_the_cookie_is_out_of_reach_and_changes_at_login(server: AuthServe
     assert "expired" in (await planted.open(page.url.replace("/login/code", "/consent"))).text
 
 
+@pytest.mark.attack("RFC 6265 §8.6", "set the cookie from a sibling host or over http")
 async def test_over_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: Path) -> None:
     async with serving(tmp_path, issuer="https://login.demo.example/oauth") as server:
         client = await server.register()
@@ -220,6 +226,7 @@ async def test_over_https_the_cookie_is_secure_and_bound_to_the_host(tmp_path: P
         assert (await server.introspect(token)).json()["iss"] == server.issuer
 
 
+@pytest.mark.attack("RFC 9700 §4.7", "go on in another browser's authorization request")
 async def test_a_page_of_another_browser_or_of_the_past_is_expired(server: AuthServer) -> None:
     browser, page = await at_login(server)
     other, _ = await at_login(server)

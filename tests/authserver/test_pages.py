@@ -1,6 +1,8 @@
 import re
 from itertools import product
 
+import pytest
+
 from tests.authserver.browser import Browser, Page
 from tests.authserver.server import ISSUER, JOHN, AuthServer
 
@@ -14,10 +16,13 @@ async def all_pages(server: AuthServer, **metadata: object) -> dict[str, Page]:
     pages["code"] = await browser.submit(pages["email"], email=JOHN)
     pages["consent"] = await browser.submit(pages["code"], code=(await server.mails(JOHN))[0]["code"])
     pages["inbox"] = await browser.open("/inbox")
+    pages["agents"] = await browser.open(f"{ISSUER}/agents")
+    pages["admin"] = await browser.open(f"{ISSUER}/admin")
     pages["error"] = await server.browser().open(f"{ISSUER}/authorize")
     return pages
 
 
+@pytest.mark.attack("RFC 9700 §4.16", "frame the consent page (clickjacking)")
 async def test_every_page_is_protected_and_says_what_it_is(server: AuthServer) -> None:
     for name, page in (await all_pages(server)).items():
         headers = page.response.headers
@@ -32,7 +37,8 @@ async def test_every_page_is_protected_and_says_what_it_is(server: AuthServer) -
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["cache-control"] == "no-store"
         assert "Development authorization server" in page.text
-        assert not re.search(r"<script|<style|\sstyle=|\son[a-z]+=", page.text)
+        assert not re.search(r"<script(?! src=)|<style|\sstyle=|\son[a-z]+=", page.text)
+        assert ("<script" in page.text) == ("script-src 'self'" in policy) == (name == "inbox")
         assert '<html lang="en">' in page.text
         assert "<main" in page.text
 
@@ -43,15 +49,28 @@ async def test_every_input_has_a_label(server: AuthServer) -> None:
             assert f'<label for="{field}">' in page.text
 
 
+@pytest.mark.attack("RFC 7591 §5", "put HTML into client_name")
 async def test_a_clients_name_is_shown_as_text_everywhere(server: AuthServer) -> None:
     pages = await all_pages(server, client_name=XSS)
     for name in ("email", "code", "consent", "inbox"):
         text = pages[name].text
         assert "&lt;script&gt;" in text
-        assert "<script" not in text
+        assert "<script>" not in text
         assert "<img" not in text
 
 
+@pytest.mark.attack("RFC 6749 §10.14", "have a script turn a mail into HTML")
+async def test_the_one_script_makes_no_html_of_what_it_is_told(server: AuthServer) -> None:
+    page = await server.browser().open("/inbox")
+    link = re.search(r'<script src="([^"]+)" defer></script>', page.text)
+    assert link is not None
+    response = await server.http.get(link[1])
+    assert response.headers["content-type"].startswith("text/javascript")
+    assert not re.search("innerHTML|insertAdjacent|document.write|eval", response.text)
+    assert "require-trusted-types-for 'script'" in page.response.headers["content-security-policy"]
+
+
+@pytest.mark.attack("RFC 6749 §10.14", "put HTML into a form field")
 async def test_what_the_user_typed_is_shown_as_text(server: AuthServer) -> None:
     client = await server.register()
     browser = server.browser()
@@ -75,6 +94,7 @@ async def logged_in(server: AuthServer) -> tuple[Browser, Page]:
     return browser, await server.log_in(browser, await server.authorize(browser, client["client_id"]))
 
 
+@pytest.mark.attack("RFC 6749 §10.12", "submit a form from another site (CSRF)")
 async def test_a_form_without_its_token_is_refused(server: AuthServer) -> None:
     browser, page = await logged_in(server)
     forms = (("login", "email"), ("login/code", "code"), ("consent", "decision"))
@@ -86,6 +106,7 @@ async def test_a_form_without_its_token_is_refused(server: AuthServer) -> None:
     assert (await browser.submit(page, decision="allow")).callback["code"]
 
 
+@pytest.mark.attack("RFC 6819 §5.3.5", "bring the attacker's own CSRF token")
 async def test_a_token_of_another_browser_or_request_is_refused(server: AuthServer) -> None:
     browser, page = await logged_in(server)
     attacker, theirs = await logged_in(server)

@@ -86,6 +86,7 @@ async def test_the_certificate_is_checked_for_the_host_although_the_connection_g
     assert len(seen) == 1
 
 
+@pytest.mark.attack("RFC 9525 §6.3", "answer for a client's host with a certificate of the address")
 async def test_a_certificate_for_the_address_alone_is_not_enough(tmp_path: Path) -> None:
     files = certificate(tmp_path, x509.IPAddress(ip_address("127.0.0.1")))
     seen: list[bytes] = []
@@ -104,6 +105,7 @@ async def test_without_the_allowance_nothing_connects_to_loopback(tmp_path: Path
     assert seen == []
 
 
+@pytest.mark.attack("RFC 9110 §17.5", "hold requests open with a slow DNS server")
 async def test_a_slow_resolver_does_not_hold_a_request_for_ever() -> None:
     async def never(*_: object) -> list[str]:
         await asyncio.Event().wait()

@@ -61,11 +61,16 @@ def test_https_and_loopback_may_be_registered(uri: str) -> None:
         "https://client.example/" + "x" * 2000,
     ],
 )
+@pytest.mark.attack(
+    "RFC 9700 §2.1",
+    "register a redirect URI with a fragment, userinfo, wildcard, dot segment or foreign scheme",
+)
 def test_everything_else_is_refused(uri: str) -> None:
     with pytest.raises(InvalidRedirectUri):
         check_redirect_uri(uri, native=False)
 
 
+@pytest.mark.attack("RFC 8252 §7.1", "claim a short private-use scheme that another application could own")
 def test_a_native_client_may_have_a_private_use_scheme_in_reverse_domain_notation() -> None:
     check_redirect_uri("com.example.app:/oauth", native=True)
     for uri in ("myapp:/oauth", "javascript:alert(1)", "vscode://x/y"):
@@ -108,11 +113,13 @@ def test_the_same_uri_matches_and_a_loopback_port_may_vary(registered: str, pres
         ("com.example.app:/cb", "com.example.app:/other"),
     ],
 )
+@pytest.mark.attack("RFC 9700 §4.1.3", "ask for a redirect URI that resembles the registered one")
 def test_anything_else_does_not_match(registered: str, presented: str) -> None:
     assert not matches(registered, presented)
 
 
 @given(st.text(max_size=40))
+@pytest.mark.attack("RFC 8252 §7.3", "leave loopback through the port that may vary")
 def test_whatever_matches_a_loopback_uri_stays_on_loopback(tail: str) -> None:
     for presented in (f"http://127.0.0.1{tail}", f"http://127.0.0.1:{tail}", tail):
         if matches("http://127.0.0.1:1/cb", presented):
@@ -132,6 +139,7 @@ def test_whatever_matches_a_loopback_uri_stays_on_loopback(tail: str) -> None:
         "https://127.0.0.1:3000/callback",
     ],
 )
+@pytest.mark.attack("RFC 9700 §4.11.2", "use the authorization endpoint as an open redirector")
 async def test_a_redirect_uri_that_is_not_registered_gets_a_page_and_no_redirect(
     server: AuthServer, redirect_uri: str
 ) -> None:

@@ -45,6 +45,7 @@ async def test_grant_types_beyond_policy_are_trimmed(server: AuthServer) -> None
     assert client["client_uri"] == "https://client.example"
 
 
+@pytest.mark.attack("RFC 7591 §2", "claim a scope, lifetime, audience or client type in metadata")
 async def test_policy_holds_whatever_the_client_claims_of_itself(server: AuthServer) -> None:
     client = await server.register(
         scope="admin openid", audience="https://other.example", client_type="human", client_assurance_level=9
@@ -87,6 +88,7 @@ async def test_a_client_with_its_own_key_has_a_higher_assurance_level(server: Au
         ("invalid_client_metadata", {"client_name": 7}),
     ],
 )
+@pytest.mark.attack("RFC 7591 §3.2.2", "register what the server would have to fetch or cannot check")
 async def test_unacceptable_metadata_is_refused_by_its_rfc_name(
     server: AuthServer, error: str, metadata: Json
 ) -> None:
@@ -101,6 +103,7 @@ async def test_a_private_key_sent_by_mistake_is_refused(server: AuthServer) -> N
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"not json", b"[" * 20000, b'"x"'])
+@pytest.mark.attack("RFC 8259 §9", "nest JSON until the parser gives up")
 async def test_a_body_that_is_no_json_object_is_refused(server: AuthServer, body: bytes) -> None:
     response = await server.http.post(
         f"{ISSUER}/register", content=body, headers={"content-type": "application/json"}
@@ -109,6 +112,7 @@ async def test_a_body_that_is_no_json_object_is_refused(server: AuthServer, body
     assert response.json()["error"] == "invalid_client_metadata"
 
 
+@pytest.mark.attack("RFC 9110 §17.5", "register an oversized document")
 async def test_an_oversized_body_is_refused(server: AuthServer) -> None:
     response = await server.http.post(
         f"{ISSUER}/register", json={"redirect_uris": ["https://client.example/cb"], "x": "y" * 70_000}
@@ -116,6 +120,7 @@ async def test_an_oversized_body_is_refused(server: AuthServer) -> None:
     assert response.status_code == 413
 
 
+@pytest.mark.attack("RFC 6749 §10.11", "pass for another client with invisible or reversing characters")
 async def test_a_name_is_shown_on_one_line_without_invisible_characters(server: AuthServer) -> None:
     client = await server.register(client_name="  Nice\n\u202eexe\u200b agent " + "x" * 200)
     assert client["client_name"].startswith("Nice exe agent xxx")
@@ -130,6 +135,7 @@ async def test_malformed_optional_members_are_dropped_not_refused(server: AuthSe
     assert client["software_id"] == "agent"
 
 
+@pytest.mark.attack("RFC 6819 §5.1.4.1.3", "read secrets and tokens from the database")
 async def test_secrets_are_not_stored_in_the_clear(server: AuthServer) -> None:
     client = await server.register(token_endpoint_auth_method="client_secret_post")
     token_response = await server.redeem(

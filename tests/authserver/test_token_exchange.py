@@ -64,6 +64,7 @@ async def test_the_scope_can_be_narrowed_and_defaults_to_the_subjects(tmp_path: 
         assert (await server.exchange(token)).json()["scope"] == "stocks/read stocks/trade"
 
 
+@pytest.mark.attack("RFC 8693 §5", "widen the scope by exchange")
 async def test_the_scope_cannot_be_widened(tmp_path: Path) -> None:
     async with serving(tmp_path, policy=TWO_SCOPES) as server:
         token = await server.token()
@@ -71,6 +72,7 @@ async def test_the_scope_cannot_be_widened(tmp_path: Path) -> None:
             assert_refused(await server.exchange(token, scope=scope), "invalid_scope")
 
 
+@pytest.mark.attack("RFC 8693 §2.1", "get a scope back that was given up")
 async def test_an_exchanged_token_cannot_get_back_what_it_gave_up(tmp_path: Path) -> None:
     async with serving(tmp_path, policy=TWO_SCOPES) as server:
         token = await server.token(scope="stocks/read stocks/trade")
@@ -117,6 +119,7 @@ async def test_policy_names_who_may_act(
             assert_refused(response, "invalid_request")
 
 
+@pytest.mark.attack("RFC 8693 §2.2.2", "widen the audience by exchange")
 async def test_an_audience_that_is_not_the_clients_is_refused(server: AuthServer) -> None:
     token = await server.token()
     for audience in (MCP, OTHER_API, "https://evil.example", "token-broker", None):
@@ -129,6 +132,7 @@ async def test_the_target_may_be_named_as_a_resource_but_only_one(server: AuthSe
     assert_refused(await server.exchange(token, resource=OTHER_API), "invalid_target")
 
 
+@pytest.mark.attack("RFC 8693 §2.2", "exchange a foreign or forged subject token")
 async def test_a_subject_token_that_is_not_ours_is_refused(server: AuthServer) -> None:
     forged = Issuer(issuer=ISSUER, key=ec_key("forged")).sign(aud=API)
     foreign = Issuer().sign(aud=API)
@@ -136,6 +140,7 @@ async def test_a_subject_token_that_is_not_ours_is_refused(server: AuthServer) -
         assert_refused(await server.exchange(token), "invalid_grant")
 
 
+@pytest.mark.attack("RFC 8693 §2.2.1", "outlive a token by exchanging it")
 async def test_an_expired_subject_token_is_refused(server: AuthServer) -> None:
     token = await server.token()
     server.clock.seconds += 900
@@ -169,6 +174,7 @@ async def test_acting_services_form_a_chain(tmp_path: Path) -> None:
         assert claims["exp"] == unverified(first)["exp"]
 
 
+@pytest.mark.attack("RFC 8693 §4.1", "grow the chain of actors without end")
 async def test_a_chain_has_an_end(server: AuthServer) -> None:
     token = await server.token()
     for _ in range(8):
@@ -195,6 +201,7 @@ async def test_a_jwt_can_be_asked_for_by_that_name(server: AuthServer) -> None:
     assert response.json()["issued_token_type"] == TOKEN_TYPE_JWT
 
 
+@pytest.mark.attack("RFC 8693 §5", "exchange a token as the agent that holds it")
 async def test_an_agent_cannot_exchange_its_own_token(server: AuthServer) -> None:
     client = await server.register(
         token_endpoint_auth_method="client_secret_post",

@@ -29,13 +29,14 @@ def test_no_environment_holds_a_secret(told: dict[str, dict[str, str]], tmp_path
     everything = json.dumps(told)
     for file in ("broker-key.json", "gateway-key.json"):
         assert json.loads((tmp_path / file).read_text())["d"] not in everything
-    for file in ("sealing-key", "redis-url"):
+    for file in ("sealing-key", "redis-url", "admin-password"):
         assert (tmp_path / file).read_text() not in everything
 
 
 def test_every_secret_is_a_private_file(told: dict[str, dict[str, str]], tmp_path: Path) -> None:
     files = sorted(tmp_path.iterdir())
     assert [file.name for file in files] == [
+        "admin-password",
         "broker-key.json",
         "gateway-key.json",
         "redis-url",
