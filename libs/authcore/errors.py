@@ -3,7 +3,9 @@
     OAuthError
     ├── MissingCredentials       401, no code      RFC 6750 §3.1
     ├── InvalidToken             401               RFC 6750 §3.1
-    │   └── WrongAudience        401               RFC 6750 §3.1
+    │   ├── WrongAudience        401               RFC 6750 §3.1
+    │   ├── UnknownKey           401               RFC 6750 §3.1
+    │   └── BadSignature         401               RFC 6750 §3.1
     ├── InsufficientScope        403               RFC 6750 §3.1
     ├── InvalidRequest           400               RFC 6749 §5.2, RFC 6750 §3.1
     ├── InvalidClient            401               RFC 6749 §5.2
@@ -55,6 +57,14 @@ class InvalidToken(OAuthError):
 
 class WrongAudience(InvalidToken):
     """The issuer signed the token, but for somebody else (RFC 7519 §4.1.3)."""
+
+
+class UnknownKey(InvalidToken):
+    """The token is signed with a key, or an algorithm, that the issuer is not known to use."""
+
+
+class BadSignature(InvalidToken):
+    """The signature was not made by the key that the token names."""
 
 
 class InsufficientScope(OAuthError):

@@ -21,7 +21,7 @@ from authcore.claims import (
     parse_scope,
 )
 from authcore.clock import Clock
-from authcore.errors import InvalidToken, WrongAudience
+from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience
 
 ASYMMETRIC_ALGORITHMS = frozenset(
     {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
@@ -69,24 +69,32 @@ def is_compact_jws(token: str) -> bool:
     return _COMPACT_JWS.fullmatch(token) is not None
 
 
-class TokenValidator:
-    """Turns a JWT into a `VerifiedToken`, or refuses it."""
+class SignedJwts:
+    """Reads JWTs of certain types, signed with certain algorithms by keys of one source."""
 
-    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
-        self._profile = profile
+    def __init__(
+        self,
+        keys: KeySource,
+        *,
+        algorithms: frozenset[str],
+        token_types: frozenset[str] | None,
+        max_bytes: int,
+    ) -> None:
         self._keys = keys
-        self._now = now
+        self._accepted = algorithms
+        self._token_types = token_types
+        self._max_bytes = max_bytes
         # Unknown header parameters are ignored (RFC 7515 §4); `crit` ones are still refused.
-        self._registry = jws.JWSRegistry(algorithms=sorted(profile.algorithms), strict_check_header=False)
+        self._registry = jws.JWSRegistry(algorithms=sorted(algorithms), strict_check_header=False)
 
-    async def validate(self, token: str) -> VerifiedToken:
-        """Return the verified claims.
+    async def claims(self, token: str) -> Mapping[str, Any]:
+        """Return the claims; on return the signature is good.
 
         Raises:
-            InvalidToken: for every reason a token can be wrong.
+            InvalidToken: malformed, of another type, or not signed by a known key.
             TemporarilyUnavailable: the keys could not be fetched.
         """
-        if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
+        if len(token) > self._max_bytes or not is_compact_jws(token):
             raise InvalidToken("The token is malformed")
         header = self._header(token)
         alg, kid = self._algorithm(header), header.get("kid")
@@ -96,8 +104,8 @@ class TokenValidator:
         try:
             claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
         except (JoseError, ValueError, RecursionError) as error:
-            raise InvalidToken("The token's signature is invalid", reason=type(error).__name__) from None
-        return self._check(claims)
+            raise BadSignature("The token's signature is invalid", reason=type(error).__name__) from None
+        return claims
 
     def _header(self, token: str) -> Mapping[str, Any]:
         try:
@@ -107,14 +115,37 @@ class TokenValidator:
 
     def _algorithm(self, header: Mapping[str, Any]) -> str:
         alg = header.get("alg")
-        if not isinstance(alg, str) or alg not in self._profile.algorithms:
-            raise InvalidToken("The token is signed with an algorithm that is not accepted")
-        accepted = self._profile.token_types
+        if not isinstance(alg, str) or alg not in self._accepted:
+            raise UnknownKey("The token is signed with an algorithm that is not accepted")
+        accepted = self._token_types
         if accepted is not None:
             typ = header.get("typ")
             if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in accepted:
                 raise InvalidToken("The token is of the wrong type")
         return alg
+
+
+class TokenValidator:
+    """Turns a JWT into a `VerifiedToken`, or refuses it."""
+
+    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
+        self._profile = profile
+        self._now = now
+        self._signed = SignedJwts(
+            keys,
+            algorithms=profile.algorithms,
+            token_types=profile.token_types,
+            max_bytes=profile.max_token_bytes,
+        )
+
+    async def validate(self, token: str) -> VerifiedToken:
+        """Return the verified claims.
+
+        Raises:
+            InvalidToken: for every reason a token can be wrong.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
+        return self._check(await self._signed.claims(token))
 
     def _check(self, claims: Mapping[str, Any]) -> VerifiedToken:
         profile, now, skew = self._profile, self._now(), self._profile.clock_skew_seconds
@@ -123,13 +154,13 @@ class TokenValidator:
         audience = audience_of(claims)
         if not audience & profile.audience:
             raise WrongAudience("The token is for another audience")
-        expires_at = _numeric_date(claims, "exp")
+        expires_at = numeric_date(claims, "exp")
         if expires_at is None:
             raise InvalidToken("The token has no expiry")
         if now >= expires_at + skew:
             raise InvalidToken("The token has expired")
         for name in ("nbf", "iat"):
-            moment = _numeric_date(claims, name)
+            moment = numeric_date(claims, name)
             if moment is not None and now < moment - skew:
                 raise InvalidToken("The token is not valid yet")
         subject = first_text(claims, ("sub",))
@@ -142,7 +173,7 @@ class TokenValidator:
             audience=audience,
             scope=parse_scope(next((claims[n] for n in names.scope if n in claims), None)),
             expires_at=expires_at,
-            issued_at=_numeric_date(claims, "iat"),
+            issued_at=numeric_date(claims, "iat"),
             token_id=first_text(claims, ("jti",)),
             client_id=first_text(claims, names.client),
             delegation_id=first_text(claims, names.delegation),
@@ -152,7 +183,12 @@ class TokenValidator:
         )
 
 
-def _numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+def numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+    """Return the claim in whole seconds, or `None` if it is absent (RFC 7519 §2).
+
+    Raises:
+        InvalidToken: it is not a number.
+    """
     value = claims.get(name)
     if value is None:
         return None

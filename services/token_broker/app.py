@@ -1,57 +1,48 @@
-"""The composition root of the token broker, and its two endpoints."""
+"""The composition root of the token broker, and its endpoints for tokens."""
 
 import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import TypedDict, cast
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
 from opentelemetry import metrics
 
+from authcore.background import in_background
 from authcore.claims import ClaimNames
 from authcore.client_assertion import ClientAssertionSigner, ClientAssertionVerifier, StaticKeys
-from authcore.clock import Clock, system_clock
+from authcore.clock import Clock, system_clock, system_milliseconds
+from authcore.delegation_feed import DelegationFeed
 from authcore.forms import MAX_FORM_BYTES, read_form
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient, parse_key_set
+from authcore.redis_client import BoundedRedis, connect
+from authcore.security_events import SecurityEventVerifier
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
 from authcore.validator import TokenProfile, TokenValidator
+from token_broker import revocation_endpoints
+from token_broker.announcements import Announcements
 from token_broker.authorization_server import AuthorizationServer
 from token_broker.client_auth import Caller, ClientAuthentication, ReplayGuard
 from token_broker.delegations import CacheResult, DelegationStore
 from token_broker.exchange import Exchange, TargetValidators, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
-from token_broker.redis_client import BoundedRedis, connect
 from token_broker.refusals import add_refusals
+from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer, parse_ring
 from token_broker.settings import CallerSettings, Settings, private_jwk
+from token_broker.state import Broker, State, broker_of
+
+DEAF_AFTER_SECONDS = 3.0
 
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """The parts that endpoints use."""
-
-    clients: ClientAuthentication
-    introspection: Introspection
-    exchange: Exchange
-    now: Clock
-
-
-class State(TypedDict):
-    """What the application's lifespan gives every request."""
-
-    broker: Broker
 
 
 @router.post("/introspect")
 async def introspect(request: Request) -> Response:
     """Say whether a token is active for this caller, and what it stands for (RFC 7662)."""
-    broker = cast(Broker, request.state.broker)
+    broker = broker_of(request)
     form = await read_form(request)
     caller = await broker.clients.authenticate(request, form)
     subject = await broker.introspection.subject(form.require("token"), caller)
@@ -61,7 +52,7 @@ async def introspect(request: Request) -> Response:
 @router.post("/token")
 async def token(request: Request) -> Response:
     """Exchange a subject token for one that is good at one audience (RFC 8693)."""
-    broker = cast(Broker, request.state.broker)
+    broker = broker_of(request)
     form = await read_form(request)
     caller = await broker.clients.authenticate(request, form)
     issued = await broker.exchange.exchange(parse_exchange(form), caller)
@@ -79,13 +70,17 @@ def create_app(
         max_connections=settings.redis_max_connections,
     )
     jwks = JwksClient(client, settings.jwks_uri, now=now)
-    broker = _broker(settings, client, redis, jwks, now)
+    feed = DelegationFeed(deaf_after_seconds=DEAF_AFTER_SECONDS)
+    broker = _broker(settings, client, redis, jwks, feed, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
+            await stack.enter_async_context(feed.listening(settings.redis_url.get_secret_value()))
+            announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
+            await stack.enter_async_context(announcing)
             yield {"broker": broker}
 
     app = FastAPI(
@@ -96,13 +91,19 @@ def create_app(
         routes=list(health_routes({"redis": redis.check, "signing keys": jwks.check})),
     )
     app.include_router(router)
+    app.include_router(revocation_endpoints.router)
     add_refusals(app)
     app.add_middleware(RequestLimits, max_body_bytes=MAX_FORM_BYTES)
     return app
 
 
 def _broker(
-    settings: Settings, client: httpx.AsyncClient, redis: BoundedRedis, jwks: JwksClient, now: Clock
+    settings: Settings,
+    client: httpx.AsyncClient,
+    redis: BoundedRedis,
+    jwks: JwksClient,
+    feed: DelegationFeed,
+    now: Clock,
 ) -> Broker:
     callers = {name: _caller(name, caller) for name, caller in settings.callers.items()}
     sealer = Sealer(parse_ring(settings.sealing_key.get_secret_value()))
@@ -137,15 +138,30 @@ def _broker(
 
     resources = frozenset[str]().union(*(caller.resource for caller in callers.values()))
     audiences = frozenset[str]().union(*(caller.audiences for caller in callers.values()))
-    introspection = Introspection(store, server, validator(resources), sealer, now=now)
+    introspection = Introspection(store, server, validator(resources), sealer, feed, now=now)
     targets = TargetValidators({audience: validator(frozenset({audience})) for audience in audiences})
     verifier = ClientAssertionVerifier(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
     )
+    revocation = Revocation(
+        store,
+        Announcements(redis, now=system_milliseconds, heartbeat_seconds=settings.heartbeat_seconds),
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
+    events = SecurityEventVerifier(
+        jwks,
+        issuer=settings.issuer,
+        audience=settings.url,
+        algorithms=settings.signing_algorithms,
+        clock_skew_seconds=settings.clock_skew_seconds,
+        now=now,
+    )
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(introspection, store, server, targets, now=now),
+        exchange=Exchange(introspection, store, server, targets, feed, now=now),
+        revocation=revocation,
+        pushed_events=PushedEvents(events, revocation, redis),
         now=now,
     )
 
@@ -156,9 +172,10 @@ def _caller(client_id: str, settings: CallerSettings) -> Caller:
         client_id=client_id,
         keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode()))),
         # One resource, with and without a trailing slash: clients write its URL either way.
-        resource=frozenset({bare, bare + "/"}),
+        resource=frozenset({bare, bare + "/"}) if bare else frozenset(),
         audiences=settings.audiences,
         scopes=settings.scopes,
+        operator=settings.operator,
     )
 
 

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from authcore.claims import VerifiedToken, common, covers, format_scope
 from authcore.clock import Clock
+from authcore.delegation_feed import DelegationFeed
 from authcore.errors import (
     InvalidGrant,
     InvalidRequest,
@@ -17,6 +18,7 @@ from authcore.errors import (
 )
 from authcore.forms import Form
 from authcore.oauth2_types import (
+    DELEGATION_TAG_HEADER,
     GRANT_TOKEN_EXCHANGE,
     NO_STORE,
     TOKEN_TYPE_ACCESS_TOKEN,
@@ -49,6 +51,8 @@ class Issued:
     """A token for the target, verified."""
 
     token: VerifiedToken
+    tag: str
+    """The delegation it belongs to."""
     jwt: str = field(repr=False)
 
 
@@ -88,7 +92,7 @@ def exchange_response(issued: Issued, *, now: int) -> Response:
         scope=format_scope(issued.token.scope),
         issued_token_type=TOKEN_TYPE_ACCESS_TOKEN,
     ).document()
-    return JSONResponse(document, headers=NO_STORE)
+    return JSONResponse(document, headers=NO_STORE | {DELEGATION_TAG_HEADER: issued.tag})
 
 
 class TargetValidators:
@@ -119,6 +123,7 @@ class Exchange:
         store: DelegationStore,
         server: AuthorizationServer,
         validators: TargetValidators,
+        feed: DelegationFeed,
         *,
         now: Clock,
     ) -> None:
@@ -126,6 +131,7 @@ class Exchange:
         self._store = store
         self._server = server
         self._validators = validators
+        self._feed = feed
         self._now = now
         self._flights = ExchangeFlights[Issued]()
 
@@ -150,20 +156,23 @@ class Exchange:
         scope = _granted(request, subject, caller)
         wanted = TokenRequest(request.subject_token, request.audience, scope)
         key = FlightKey(subject.delegation.tag, fingerprint(request.subject_token), request.audience, scope)
-        return await self._flights.run(key, lambda: self._issue(wanted, subject))
+        issued = await self._flights.run(key, lambda: self._issue(wanted, subject))
+        if self._feed.is_revoked(subject.delegation.tag):
+            raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
+        return issued
 
     async def _issue(self, request: TokenRequest, subject: Subject) -> Issued:
         token, entry = request.subject_token, exchanged(request.audience, request.scope)
         remembered = await self._store.read(subject.delegation, token, entry)
         if remembered is not None:
             try:
-                return await self._checked(remembered, request, subject.token)
+                return await self._checked(remembered, request, subject)
             except InvalidToken:
                 # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
                 pass
         jwt = await self._ask(request)
         try:
-            issued = await self._checked(jwt, request, subject.token)
+            issued = await self._checked(jwt, request, subject)
         except InvalidToken as error:
             raise misbehaviour(f"the exchanged token: {error.reason}") from None
         try:
@@ -192,12 +201,12 @@ class Exchange:
                 raise InvalidGrant(DEAD) from None
             raise misbehaviour("the exchange was refused as invalid_request for a good token") from None
 
-    async def _checked(self, jwt: str, request: TokenRequest, subject: VerifiedToken) -> Issued:
+    async def _checked(self, jwt: str, request: TokenRequest, subject: Subject) -> Issued:
         token = await self._validators.validate(jwt, request.audience)
-        problem = _violation(token, request.scope, subject, now=self._now())
+        problem = _violation(token, request.scope, subject.token, now=self._now())
         if problem is not None:
             raise InvalidToken("The token is wider than its subject", reason=problem)
-        return Issued(token, jwt)
+        return Issued(token, subject.delegation.tag, jwt)
 
 
 def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> frozenset[str]:

@@ -10,8 +10,9 @@ from fastapi.responses import JSONResponse
 from authcore.bearer import MAX_BEARER_BYTES
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
+from authcore.delegation_feed import DelegationFeed
 from authcore.errors import InvalidToken, TemporarilyUnavailable, WrongAudience
-from authcore.oauth2_types import MEDIA_TYPE_JWT, NO_STORE, WireModel
+from authcore.oauth2_types import DELEGATION_TAG_HEADER, MEDIA_TYPE_JWT, NO_STORE, WireModel
 from authcore.single_flight import SingleFlight
 from authcore.validator import TokenValidator
 from token_broker.authorization_server import AuthorizationServer, process_introspection
@@ -46,6 +47,7 @@ class Introspection:
         server: AuthorizationServer,
         validator: TokenValidator,
         sealer: Sealer,
+        feed: DelegationFeed,
         *,
         now: Clock,
     ) -> None:
@@ -53,6 +55,7 @@ class Introspection:
         self._server = server
         self._validator = validator
         self._sealer = sealer
+        self._feed = feed
         self._now = now
         self._flights = SingleFlight[str, Subject | None]()
 
@@ -66,6 +69,9 @@ class Introspection:
             return None
         subject = await self._flights.run(fingerprint(token), lambda: self._look_up(token))
         if subject is None or not subject.token.audience & caller.resource:
+            return None
+        if self._feed.is_revoked(subject.delegation.tag):
+            # The look-up was shared with somebody who had begun it before the revocation.
             return None
         return subject if subject.token.expires_at > self._now() else None
 
@@ -160,9 +166,14 @@ def introspection_response(subject: Subject | None, accept: str) -> Response:
     if wants_jwt(accept):
         if subject is None:
             return Response(status_code=204, headers=NO_STORE)
-        return Response(subject.jwt, media_type=MEDIA_TYPE_JWT, headers=NO_STORE)
+        return Response(subject.jwt, media_type=MEDIA_TYPE_JWT, headers=_headers(subject))
     document = IntrospectionResponse(active=False) if subject is None else _described(subject.token)
-    return JSONResponse(document.document(), headers=NO_STORE)
+    return JSONResponse(document.document(), headers=_headers(subject))
+
+
+def _headers(subject: Subject | None) -> dict[str, str]:
+    tag = {} if subject is None else {DELEGATION_TAG_HEADER: subject.delegation.tag}
+    return NO_STORE | tag
 
 
 def wants_jwt(accept: str) -> bool:

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from authcore.errors import OAuthError
 from authcore.refusals import oauth_refusal
+from token_broker.client_auth import OperatorUnknown
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,8 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
         authorization: the request's `Authorization` header. A client that tried to authenticate with it is
             answered in the same scheme (RFC 6749 §5.2).
     """
+    if isinstance(error, OperatorUnknown):
+        return oauth_refusal(error, authenticate='Bearer realm="token broker"')
     if authorization is None:
         return oauth_refusal(error)
     scheme = _SCHEME.match(authorization)
