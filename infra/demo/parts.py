@@ -150,6 +150,7 @@ def environments(
             "GATEWAY_BROKER_URL": addresses.broker,
             "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
             "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
+            "GATEWAY_REDIS_URL_FILE": str(secrets.redis_url),
             "GATEWAY_API_URL": addresses.api,
             "GATEWAY_API_AUDIENCE": API_AUDIENCE,
             "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),
