@@ -18,15 +18,13 @@ from opentelemetry import metrics
 
 from authcore.clock import Milliseconds, Monotonic, monotonic, system_milliseconds
 from authcore.events import DELEGATIONS, DelegationRevoked, event_from_fields
-from authcore.redis_client import connect
-from authcore.stream_reader import BLOCK_MILLISECONDS, StreamReader
+from authcore.redis_client import READER_TIMEOUT_SECONDS, connect
+from authcore.stream_reader import StreamReader
 
 logger = logging.getLogger(__name__)
 
 MAX_REMEMBERED: Final = 65_536
 """Revoked delegations that are known by name. Of older ones only that they were is remembered."""
-
-_SOCKET_TIMEOUT_SECONDS: Final = BLOCK_MILLISECONDS / 1000 + 1.5
 
 Ticket = int
 """A place in the sequence of what was heard."""
@@ -89,7 +87,7 @@ class DelegationFeed:
     @asynccontextmanager
     async def listening(self, redis_url: str) -> AsyncGenerator[None]:
         """Listen while the context is open, over a connection of its own: a blocked one serves nobody."""
-        redis = connect(redis_url, timeout_seconds=_SOCKET_TIMEOUT_SECONDS, max_connections=1)
+        redis = connect(redis_url, timeout_seconds=READER_TIMEOUT_SECONDS, max_connections=1)
         try:
             async with StreamReader(redis, DELEGATIONS, self, clock=self._clock).running():
                 yield

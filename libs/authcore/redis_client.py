@@ -16,6 +16,9 @@ from authcore.errors import TemporarilyUnavailable
 
 RETRY_AFTER_SECONDS = 2
 
+READER_TIMEOUT_SECONDS = 2.0
+"""For connections that block on a stream: longer than any of them blocks."""
+
 
 @dataclass(frozen=True, slots=True)
 class BoundedRedis:

@@ -36,7 +36,7 @@ class StreamListener(Protocol):
         ...
 
     def on_gap(self) -> None:
-        """Entries may have been missed. What follows begins anew."""
+        """Entries may have been missed: some before the last ones handed over, or before the first."""
         ...
 
     def on_caught_up(self, at: float) -> None:
@@ -90,10 +90,11 @@ class StreamReader:
                 logger.warning("the stream %s is another one now", self._stream)
                 self._position = None
             return
-        if (silent or len(entries) == BATCH) and await self._oldest() > position:
-            self._listener.on_gap()
+        trimmed = (silent or len(entries) == BATCH) and await self._oldest() > position
         for _, fields in entries:
             self._listener.on_entry(fields)
+        if trimmed:
+            self._listener.on_gap()
         self._position = entries[-1][0]
         if len(entries) < BATCH:
             self._caught_up_at = asked_at

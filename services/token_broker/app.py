@@ -32,9 +32,12 @@ from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer, parse_ring
 from token_broker.settings import CallerSettings, Settings, private_jwk
+from token_broker.single_flight import ReplicaLocks
 from token_broker.state import Broker, State, broker_of
 
 DEAF_AFTER_SECONDS = 3.0
+LOCK_MARGIN_SECONDS = 1.0
+"""What a replica may need besides the authorization server's answer."""
 
 router = APIRouter()
 
@@ -71,14 +74,16 @@ def create_app(
     )
     jwks = JwksClient(client, settings.jwks_uri, now=now)
     feed = DelegationFeed(deaf_after_seconds=DEAF_AFTER_SECONDS)
-    broker = _broker(settings, client, redis, jwks, feed, now)
+    locks = ReplicaLocks(redis, deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS)
+    broker = _broker(settings, client, redis, jwks, feed, locks, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
-            await stack.enter_async_context(feed.listening(settings.redis_url.get_secret_value()))
+            for listener in (feed, locks):
+                await stack.enter_async_context(listener.listening(settings.redis_url.get_secret_value()))
             announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
             await stack.enter_async_context(announcing)
             yield {"broker": broker}
@@ -103,6 +108,7 @@ def _broker(
     redis: BoundedRedis,
     jwks: JwksClient,
     feed: DelegationFeed,
+    locks: ReplicaLocks,
     now: Clock,
 ) -> Broker:
     callers = {name: _caller(name, caller) for name, caller in settings.callers.items()}
@@ -138,7 +144,7 @@ def _broker(
 
     resources = frozenset[str]().union(*(caller.resource for caller in callers.values()))
     audiences = frozenset[str]().union(*(caller.audiences for caller in callers.values()))
-    introspection = Introspection(store, server, validator(resources), sealer, feed, now=now)
+    introspection = Introspection(store, server, validator(resources), sealer, feed, locks, now=now)
     targets = TargetValidators({audience: validator(frozenset({audience})) for audience in audiences})
     verifier = ClientAssertionVerifier(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
@@ -159,7 +165,7 @@ def _broker(
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(introspection, store, server, targets, feed, now=now),
+        exchange=Exchange(introspection, store, server, targets, feed, locks, now=now),
         revocation=revocation,
         pushed_events=PushedEvents(events, revocation, redis),
         now=now,

@@ -32,7 +32,7 @@ from token_broker.client_auth import Caller
 from token_broker.delegations import AlreadyRevoked, DelegationStore, exchanged
 from token_broker.introspection import Introspection, Subject, misbehaviour
 from token_broker.sealing import fingerprint
-from token_broker.single_flight import ExchangeFlights, FlightKey
+from token_broker.single_flight import Flights, ReplicaLocks
 
 DEAD = "The subject token is not active"
 
@@ -124,6 +124,7 @@ class Exchange:
         server: AuthorizationServer,
         validators: TargetValidators,
         feed: DelegationFeed,
+        locks: ReplicaLocks,
         *,
         now: Clock,
     ) -> None:
@@ -133,7 +134,7 @@ class Exchange:
         self._validators = validators
         self._feed = feed
         self._now = now
-        self._flights = ExchangeFlights[Issued]()
+        self._flights = Flights[Issued](locks)
 
     async def exchange(self, request: ExchangeRequest, caller: Caller) -> Issued:
         """Return a token for the audience, no wider and no longer than the subject token.
@@ -155,21 +156,25 @@ class Exchange:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
         wanted = TokenRequest(request.subject_token, request.audience, scope)
-        key = FlightKey(subject.delegation.tag, fingerprint(request.subject_token), request.audience, scope)
-        issued = await self._flights.run(key, lambda: self._issue(wanted, subject))
+        issued = await self._flights.run(
+            _flight(wanted, subject),
+            lambda: self._recall(wanted, subject),
+            lambda: self._obtain(wanted, subject),
+        )
         if self._feed.is_revoked(subject.delegation.tag):
             raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
         return issued
 
-    async def _issue(self, request: TokenRequest, subject: Subject) -> Issued:
-        token, entry = request.subject_token, exchanged(request.audience, request.scope)
-        remembered = await self._store.read(subject.delegation, token, entry)
-        if remembered is not None:
-            try:
-                return await self._checked(remembered, request, subject)
-            except InvalidToken:
-                # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
-                pass
+    async def _recall(self, request: TokenRequest, subject: Subject) -> Issued | None:
+        entry = exchanged(request.audience, request.scope)
+        remembered = await self._store.read(subject.delegation, request.subject_token, entry)
+        try:
+            return None if remembered is None else await self._checked(remembered, request, subject)
+        except InvalidToken:
+            # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
+            return None
+
+    async def _obtain(self, request: TokenRequest, subject: Subject) -> Issued:
         jwt = await self._ask(request)
         try:
             issued = await self._checked(jwt, request, subject)
@@ -178,8 +183,8 @@ class Exchange:
         try:
             await self._store.write(
                 subject.delegation,
-                token,
-                entry,
+                request.subject_token,
+                exchanged(request.audience, request.scope),
                 jwt,
                 expires_at=issued.token.expires_at,
                 subject_expires_at=subject.token.expires_at,
@@ -207,6 +212,15 @@ class Exchange:
         if problem is not None:
             raise InvalidToken("The token is wider than its subject", reason=problem)
         return Issued(token, subject.delegation.tag, jwt)
+
+
+def _flight(request: TokenRequest, subject: Subject) -> str:
+    """Return what must be equal for two exchanges to be one.
+
+    A waiter can open only what was sealed with its own token, so that is part of it.
+    """
+    token = fingerprint(request.subject_token)
+    return "|".join((subject.delegation.tag, token, exchanged(request.audience, request.scope)))
 
 
 def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> frozenset[str]:

@@ -13,7 +13,6 @@ from authcore.clock import Clock
 from authcore.delegation_feed import DelegationFeed
 from authcore.errors import InvalidToken, TemporarilyUnavailable, WrongAudience
 from authcore.oauth2_types import DELEGATION_TAG_HEADER, MEDIA_TYPE_JWT, NO_STORE, WireModel
-from authcore.single_flight import SingleFlight
 from authcore.validator import TokenValidator
 from token_broker.authorization_server import AuthorizationServer, process_introspection
 from token_broker.client_auth import Caller
@@ -25,8 +24,11 @@ from token_broker.delegations import (
     delegation_of,
 )
 from token_broker.sealing import Sealer, fingerprint
+from token_broker.single_flight import Flights, ReplicaLocks
 
 logger = logging.getLogger(__name__)
+
+INACTIVE = "The token is not active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Introspection:
         validator: TokenValidator,
         sealer: Sealer,
         feed: DelegationFeed,
+        locks: ReplicaLocks,
         *,
         now: Clock,
     ) -> None:
@@ -57,7 +60,7 @@ class Introspection:
         self._sealer = sealer
         self._feed = feed
         self._now = now
-        self._flights = SingleFlight[str, Subject | None]()
+        self._flights = Flights[Subject](locks)
 
     async def subject(self, token: str, caller: Caller) -> Subject | None:
         """Return the token's subject, or `None` when it is not active *for this caller* (RFC 7662 §2.2, §4).
@@ -67,8 +70,13 @@ class Introspection:
         """
         if len(token) > MAX_BEARER_BYTES:
             return None
-        subject = await self._flights.run(fingerprint(token), lambda: self._look_up(token))
-        if subject is None or not subject.token.audience & caller.resource:
+        try:
+            subject = await self._flights.run(
+                fingerprint(token), lambda: self._recall(token), lambda: self._ask(token)
+            )
+        except InvalidToken:
+            return None
+        if not subject.token.audience & caller.resource:
             return None
         if self._feed.is_revoked(subject.delegation.tag):
             # The look-up was shared with somebody who had begun it before the revocation.
@@ -81,34 +89,35 @@ class Introspection:
         Raises:
             TemporarilyUnavailable: it did not say.
         """
-        return await self._ask(token) is None
+        try:
+            await self._ask(token)
+        except InvalidToken:
+            return True
+        return False
 
-    async def _look_up(self, token: str) -> Subject | None:
+    async def _recall(self, token: str) -> Subject | None:
         found = await self._store.find(token)
-        if found is not None:
-            if found.revoked:
-                return None
-            subject = await self._remembered(found.phantom, token)
-            if subject is not None and subject.delegation.tag == found.tag:
-                return subject
-        return await self._ask(token)
-
-    async def _remembered(self, phantom: str | None, token: str) -> Subject | None:
+        if found is None:
+            return None
+        if found.revoked:
+            raise InvalidToken(INACTIVE, reason="its delegation was revoked")
         # It was verified before it was kept; since then its key may have been withdrawn.
         try:
-            return None if phantom is None else await self._verified(phantom, token)
+            subject = None if found.phantom is None else await self._verified(found.phantom, token)
         except InvalidToken:
             return None
+        return subject if subject is not None and subject.delegation.tag == found.tag else None
 
-    async def _ask(self, token: str) -> Subject | None:
+    async def _ask(self, token: str) -> Subject:
         phantom = process_introspection(await self._server.send_introspection(token))
         if phantom is None:
             await self._store.forget(token)
-            return None
+            raise InvalidToken(INACTIVE)
         try:
             subject = await self._verified(phantom, token)
         except WrongAudience:
-            return None
+            # Good, but not here: that is no misbehaviour.
+            raise
         except InvalidToken as error:
             raise misbehaviour(f"the JWT of introspection: {error.reason}") from None
         expires_at = subject.token.expires_at
@@ -122,7 +131,7 @@ class Introspection:
                 subject_expires_at=expires_at,
             )
         except AlreadyRevoked:
-            return None
+            raise InvalidToken(INACTIVE, reason="revoked while it was asked about") from None
         return subject
 
     async def _verified(self, phantom: str, token: str) -> Subject:

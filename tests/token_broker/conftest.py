@@ -125,7 +125,7 @@ def caller(key: ECKey, **changes: Any) -> CallerSettings:
 
 @pytest.fixture
 def server(clock: Clock) -> FakeAuthorizationServer:
-    return FakeAuthorizationServer(clock, BROKER_KEY)
+    return FakeAuthorizationServer(clock, [BROKER_KEY])
 
 
 @pytest.fixture
