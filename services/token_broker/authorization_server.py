@@ -7,6 +7,7 @@ at the other end, which is neither "active" nor "inactive".
 import asyncio
 import json
 import logging
+import secrets
 from typing import Any, Final, cast
 
 import httpx
@@ -25,11 +26,13 @@ from authcore.http_client import BoundedResponse, send_bounded
 from authcore.oauth2_types import MEDIA_TYPE_JWT
 from authcore.validator import is_compact_jws
 from token_broker.adapters.rfc8693 import TokenRequest, issued_token, request_form
+from token_broker.endpoint_guard import EndpointGuard
 
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_RETRY_AFTER_SECONDS = 60
+MIN_PAUSE_SECONDS = 0.05
 
 _VERDICTS: Final[dict[str, type[OAuthError]]] = {
     "invalid_grant": InvalidGrant,
@@ -70,6 +73,7 @@ class AuthorizationServer:
         self._introspection_endpoint = introspection_endpoint
         self._token_endpoint = token_endpoint
         self._deadline_seconds = deadline_seconds
+        self._guards = {url: EndpointGuard(url) for url in (introspection_endpoint, token_endpoint)}
 
     async def send_introspection(self, token: str) -> BoundedResponse:
         """Ask for the JWT behind a token (RFC 7662 §2.1).
@@ -78,7 +82,8 @@ class AuthorizationServer:
             TemporarilyUnavailable: no answer, or one that is too late or too long.
         """
         form = {"token": token, "token_type_hint": "access_token"}
-        return await self._send(self._introspection_endpoint, form, accept=MEDIA_TYPE_JWT)
+        # Asking twice changes nothing there; an exchange might.
+        return await self._send(self._introspection_endpoint, form, accept=MEDIA_TYPE_JWT, attempts=2)
 
     async def send_exchange(self, request: TokenRequest) -> BoundedResponse:
         """Ask for a token exchange (RFC 8693 §2.1).
@@ -88,16 +93,33 @@ class AuthorizationServer:
         """
         return await self._send(self._token_endpoint, request_form(request), accept="application/json")
 
-    async def _send(self, url: str, form: dict[str, str], *, accept: str) -> BoundedResponse:
-        request = self._client.build_request(
-            "POST", url, data=form | self._signer.parameters(self._issuer), headers={"accept": accept}
-        )
+    async def _send(
+        self, url: str, form: dict[str, str], *, accept: str, attempts: int = 1
+    ) -> BoundedResponse:
         try:
             # The client's timeouts are for each read: a server that drips would never meet them.
-            async with asyncio.timeout(self._deadline_seconds):
-                return await send_bounded(self._client, request, max_bytes=MAX_ANSWER_BYTES)
+            async with asyncio.timeout(self._deadline_seconds), self._guards[url].attempt() as attempt:
+                response = await self._until_connected(url, form, accept, attempts)
+                attempt.failed = response.status >= 500
+                return response
         except TimeoutError:
-            raise TemporarilyUnavailable(reason=f"{request.url.host}: no answer in time") from None
+            raise TemporarilyUnavailable(reason=f"{url}: no answer in time") from None
+
+    async def _until_connected(
+        self, url: str, form: dict[str, str], accept: str, attempts: int
+    ) -> BoundedResponse:
+        while True:
+            request = self._client.build_request(
+                "POST", url, data=form | self._signer.parameters(self._issuer), headers={"accept": accept}
+            )
+            attempts -= 1
+            try:
+                return await send_bounded(self._client, request, max_bytes=MAX_ANSWER_BYTES)
+            except TemporarilyUnavailable as error:
+                if attempts == 0 or not isinstance(error.__cause__, httpx.ConnectError):
+                    raise
+            # Not all replicas at once.
+            await asyncio.sleep(MIN_PAUSE_SECONDS + secrets.randbelow(100) / 1000)
 
 
 def process_introspection(response: BoundedResponse) -> str | None:

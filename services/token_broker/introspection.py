@@ -23,6 +23,7 @@ from token_broker.delegations import (
     DelegationStore,
     delegation_of,
 )
+from token_broker.inactive_tokens import InactiveTokens
 from token_broker.sealing import Sealer, fingerprint
 from token_broker.single_flight import Flights, ReplicaLocks
 
@@ -60,6 +61,7 @@ class Introspection:
         self._sealer = sealer
         self._feed = feed
         self._now = now
+        self._inactive = InactiveTokens(now=now)
         self._flights = Flights[Subject](locks)
 
     async def subject(self, token: str, caller: Caller) -> Subject | None:
@@ -72,7 +74,7 @@ class Introspection:
             return None
         try:
             subject = await self._flights.run(
-                fingerprint(token), lambda: self._recall(token), lambda: self._ask(token)
+                fingerprint(token), lambda: self._recall(token), lambda: self._ask_unless_inactive(token)
             )
         except InvalidToken:
             return None
@@ -108,9 +110,15 @@ class Introspection:
             return None
         return subject if subject is not None and subject.delegation.tag == found.tag else None
 
+    async def _ask_unless_inactive(self, token: str) -> Subject:
+        if self._inactive.holds(token):
+            raise InvalidToken(INACTIVE, reason="called inactive a moment ago")
+        return await self._ask(token)
+
     async def _ask(self, token: str) -> Subject:
         phantom = process_introspection(await self._server.send_introspection(token))
         if phantom is None:
+            self._inactive.add(token)
             await self._store.forget(token)
             raise InvalidToken(INACTIVE)
         try:
