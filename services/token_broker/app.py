@@ -63,11 +63,22 @@ async def token(request: Request) -> Response:
 
 
 def create_app(
-    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    redis: BoundedRedis | None = None,
+    now: Clock = system_clock,
 ) -> FastAPI:
-    """Return the broker. `transport` stands in for the network to the authorization server in tests."""
+    """Return the broker.
+
+    Args:
+        settings: what it is told.
+        transport: stands in for the network to the authorization server in tests.
+        redis: stands in for the connection to Redis in tests; it is closed with the application.
+        now: the clock.
+    """
     client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
-    redis = connect(
+    redis = redis or connect(
         settings.redis_url.get_secret_value(),
         timeout_seconds=settings.redis_timeout_seconds,
         max_connections=settings.redis_max_connections,

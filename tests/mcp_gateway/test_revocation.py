@@ -7,19 +7,24 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from authcore.clock import monotonic
 from authcore.events import DelegationRevoked, Heartbeat
 from mcp_gateway.settings import Settings
 from tests.mcp_gateway.conftest import Gateway, running
 from tests.support.eventually import eventually
 from tests.support.issuer import Clock
-from tests.support.redis_contents import RedisContents
+from tests.support.redis_contents import RedisContents, opened
+from tests.support.redis_server import RedisServer
 
 TOOL = "fetch-stock-prices"
+DEAF_AFTER_SECONDS = 1.0
 
 
 @pytest.fixture
 async def gateway(settings: Settings, clock: Clock, redis_url: str) -> AsyncGenerator[Gateway]:
-    heard = settings.model_copy(update={"redis_url": SecretStr(redis_url), "deaf_after_seconds": 1.0})
+    heard = settings.model_copy(
+        update={"redis_url": SecretStr(redis_url), "deaf_after_seconds": DEAF_AFTER_SECONDS}
+    )
     async with running(heard, clock) as gateway:
         yield gateway
 
@@ -83,6 +88,25 @@ async def test_without_heartbeats_the_broker_is_asked_every_time(
             pass
     assert await asked(gateway)
     await remembers(gateway, redis)
+
+
+async def test_with_the_stream_cut_a_revoked_token_passes_no_longer_than_the_heartbeat_may_be_missing(
+    settings: Settings, clock: Clock, own_redis: RedisServer
+) -> None:
+    url = SecretStr(own_redis.url)
+    heard = settings.model_copy(update={"redis_url": url, "deaf_after_seconds": DEAF_AFTER_SECONDS})
+    async with running(heard, clock) as gateway:
+        with opened(own_redis.url) as redis:
+            await remembers(gateway, redis)
+        own_redis.freeze()
+        cut = monotonic()
+        del gateway.network.broker.tokens["john"]
+        last_accepted = cut
+        async with asyncio.timeout(10):
+            while not is_refused(await gateway.call(TOOL)):
+                last_accepted = monotonic()
+        own_redis.thaw()
+        assert last_accepted - cut < DEAF_AFTER_SECONDS + 0.5
 
 
 @pytest.mark.parametrize("host", ["api.test", "broker.test"])

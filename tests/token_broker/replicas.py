@@ -25,14 +25,14 @@ from tests.support.eventually import eventually
 from tests.support.issuer import ISSUER, ec_key
 from tests.support.listening import listening
 from tests.support.redis_server import free_port
-from tests.token_broker.conftest import API, GATEWAY_KEY, OPERATOR_KEY, RESOURCE, URL, public
+from tests.token_broker.conftest import API, GATEWAY_KEY, OPERATOR_KEY, RESOURCE, public
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
 from token_broker.sealing import base64url
 
 
 @dataclass
 class Replica:
-    """One process. Its key at the authorization server tells it from the others."""
+    """One process. A broker's key at the authorization server tells it from the others."""
 
     key: ECKey
     url: str
@@ -55,6 +55,8 @@ class Fleet:
     """The replicas, and a caller that goes to the next one when one is gone, as a load balancer would."""
 
     replicas: list[Replica]
+    issuer_url: str
+    """Where the authorization server is reached."""
     server: FakeAuthorizationServer
     http: httpx.AsyncClient
     signer: ClientAssertionSigner = field(
@@ -75,10 +77,17 @@ class Fleet:
             }
             replica = self.replicas[number % len(self.replicas)]
             try:
-                return await self.http.post(replica.url + "/token", data=form | self.signer.parameters(URL))
+                return await self.http.post(
+                    replica.url + "/token", data=form | self.signer.parameters(replica.url)
+                )
             except httpx.TransportError:
                 continue
         raise AssertionError("no replica answered")
+
+    async def revoke(self, token: str, at: Replica) -> None:
+        form = {"token": token} | self.signer.parameters(at.url)
+        response = await self.http.post(at.url + "/revoke", data=form)
+        assert response.status_code == 200
 
     def knows(self, token: str, **claims: object) -> None:
         now = system_clock()
@@ -93,12 +102,10 @@ async def fleet(redis_url: str, directory: Path, *, size: int, **settings: str) 
     async with AsyncExitStack() as stack:
         base = await stack.enter_async_context(listening(_served(server)))
         environment = _environment(base, redis_url) | settings
-        replicas = [_start(key, environment, directory) for key in keys]
-        for replica in replicas:
-            stack.callback(replica.kill)
-        await eventually(lambda: all(replica.alive() for replica in replicas), within_seconds=60)
+        replicas = [_broker(key, environment, directory) for key in keys]
+        await _ready(replicas, stack)
         http = pooled_client(timeout_seconds=60, max_connections=512)
-        yield Fleet(replicas, server, await stack.enter_async_context(http))
+        yield Fleet(replicas, base, server, await stack.enter_async_context(http))
 
 
 def _served(server: FakeAuthorizationServer) -> Starlette:
@@ -125,7 +132,6 @@ def _environment(base: str, redis_url: str) -> dict[str, str]:
     operator = {"jwks": public(OPERATOR_KEY), "operator": True}
     return {
         "PATH": os.environ["PATH"],
-        "BROKER_URL": URL,
         "BROKER_ISSUER": ISSUER,
         "BROKER_JWKS_URI": base + "/jwks",
         "BROKER_INTROSPECTION_ENDPOINT": base + "/introspect",
@@ -139,11 +145,52 @@ def _environment(base: str, redis_url: str) -> dict[str, str]:
     }
 
 
-def _start(key: ECKey, environment: dict[str, str], directory: Path) -> Replica:
+def _broker(key: ECKey, environment: dict[str, str], directory: Path) -> Replica:
     port = free_port()
-    own = {"BROKER_PORT": str(port), "BROKER_CLIENT_KEY": json.dumps(key.as_dict(private=True))}
-    with (directory / f"{key.kid}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "token_broker"], env=environment | own, stdout=log, stderr=log
-        )
-    return Replica(key, f"http://127.0.0.1:{port}", process)
+    url = f"http://127.0.0.1:{port}"
+    own = {
+        "BROKER_PORT": str(port),
+        "BROKER_URL": url,
+        "BROKER_CLIENT_KEY": json.dumps(key.as_dict(private=True)),
+    }
+    return Replica(key, url, _process("token_broker", environment | own, directory / f"{key.kid}.log"))
+
+
+@asynccontextmanager
+async def gateways(brokers: Fleet, redis_url: str, directory: Path) -> AsyncGenerator[list[Replica]]:
+    """Start a gateway for each broker; on entering they answer."""
+    key_file = directory / "gateway-key.json"
+    key_file.write_text(json.dumps(GATEWAY_KEY.as_dict(private=True)))
+    started: list[Replica] = []
+    for number, broker in enumerate(brokers.replicas):
+        port = free_port()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GATEWAY_PORT": str(port),
+            "GATEWAY_RESOURCE": RESOURCE,
+            "GATEWAY_ALLOWED_HOSTS": json.dumps([f"127.0.0.1:{port}"]),
+            "GATEWAY_ISSUER": ISSUER,
+            "GATEWAY_JWKS_URI": brokers.issuer_url + "/jwks",
+            "GATEWAY_BROKER_URL": broker.url,
+            "GATEWAY_BROKER_CLIENT_KEY_FILE": str(key_file),
+            "GATEWAY_API_URL": "http://127.0.0.1:9",
+            "GATEWAY_API_AUDIENCE": API,
+            "GATEWAY_REDIS_URL": redis_url,
+            "GATEWAY_LOG_LEVEL": "warning",
+        }
+        process = _process("mcp_gateway", environment, directory / f"gateway-{number}.log")
+        started.append(Replica(GATEWAY_KEY, f"http://127.0.0.1:{port}", process))
+    async with AsyncExitStack() as stack:
+        await _ready(started, stack)
+        yield started
+
+
+async def _ready(replicas: list[Replica], stack: AsyncExitStack) -> None:
+    for replica in replicas:
+        stack.callback(replica.kill)
+    await eventually(lambda: all(replica.alive() for replica in replicas), within_seconds=90)
+
+
+def _process(module: str, environment: dict[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+    with log_file.open("wb") as log:
+        return subprocess.Popen([sys.executable, "-m", module], env=environment, stdout=log, stderr=log)
