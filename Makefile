@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check fmt clean
+.PHONY: help demo test check keycloak fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -24,6 +24,9 @@ check: .venv/.development ## format, lint, types, imports, tests
 	$(BIN)/pytest
 
 test: check ## what CI runs: the same as check
+
+keycloak: .venv/.development ## the journey against a real Keycloak (needs Java 17, Maven and the network)
+	@KEYCLOAK_HOME="$$(tests/conformance/keycloak/fetch.sh)" $(BIN)/pytest tests/conformance/keycloak
 
 fmt: .venv/.development ## format, and fix what the linter can fix
 	$(BIN)/ruff format .

@@ -1,11 +1,13 @@
-"""`python -m authserver` serves the development authorization server."""
+"""`python -m authserver` serves the development authorization server, or rotates its keys."""
 
 import argparse
 import sys
 from typing import Final
 
+from authcore.clock import system_clock
 from authcore.service import load_settings, serve, settings_help
 from authserver.app import create_app
+from authserver.commands import rotate_keys
 from authserver.settings import LOOPBACK_HOSTS, Settings
 
 ACKNOWLEDGE: Final = "--i-know-this-is-a-dev-as"
@@ -30,8 +32,14 @@ def main() -> None:
         action="store_true",
         help="listen on an address other than loopback, where others could read the one-time passwords",
     )
-    acknowledged: bool = parser.parse_args().i_know_this_is_a_dev_as
+    commands = parser.add_subparsers(dest="command", metavar="keys rotate")
+    keys = commands.add_parser("keys", help="let the next signing key take over, also while a server runs")
+    keys.add_argument("action", choices=["rotate"])
+    arguments = parser.parse_args()
+    acknowledged: bool = arguments.i_know_this_is_a_dev_as
     settings = load_settings(Settings)
+    if arguments.command == "keys":
+        raise SystemExit(rotate_keys(settings, system_clock))
     if not may_bind(settings.host, acknowledged=acknowledged):
         sys.stderr.write(
             f"AUTHSERVER_HOST {settings.host} is not loopback, and this is a development server. "

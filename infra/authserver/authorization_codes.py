@@ -22,6 +22,7 @@ class IssuedCode:
     scope: frozenset[str]
     audience: str
     code_challenge: str
+    dpop_jkt: str | None
     expires_at: int
     delegation_id: str | None
     """What it was redeemed for, once it was."""
@@ -38,7 +39,7 @@ class AuthorizationCodes:
         code = new_secret()
         await self._database.write(
             "INSERT INTO authorization_codes (code_hash, client_id, redirect_uri, email, scope, audience,"
-            " code_challenge, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            " code_challenge, dpop_jkt, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             secret_hash(code),
             granted.client_id,
             granted.redirect_uri,
@@ -46,6 +47,7 @@ class AuthorizationCodes:
             format_scope(granted.scope),
             granted.audience,
             granted.code_challenge,
+            granted.dpop_jkt,
             now + LIFETIME_SECONDS,
         )
         return code
@@ -67,6 +69,7 @@ class AuthorizationCodes:
             scope=parse_scope(row["scope"]),
             audience=row["audience"],
             code_challenge=row["code_challenge"],
+            dpop_jkt=row["dpop_jkt"],
             expires_at=row["expires_at"],
             delegation_id=row["delegation_id"],
         )

@@ -22,6 +22,8 @@ class AuthorizationRequest:
     scope: frozenset[str]
     audience: str
     code_challenge: str
+    dpop_jkt: str | None = None
+    """The key that the code is bound to (RFC 9449 §10)."""
     state: str | None
     prompt: frozenset[str]
     created_at: int
@@ -37,8 +39,8 @@ class AuthorizationRequests:
         """Keep a request for this browser."""
         await self._database.write(
             "INSERT INTO authorization_requests (request_id, session_hash, client_id, redirect_uri, scope,"
-            " audience, code_challenge, state, prompt, created_at, expires_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " audience, code_challenge, dpop_jkt, state, prompt, created_at, expires_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             pending.request_id,
             session.session_hash,
             pending.client_id,
@@ -46,6 +48,7 @@ class AuthorizationRequests:
             format_scope(pending.scope),
             pending.audience,
             pending.code_challenge,
+            pending.dpop_jkt,
             pending.state,
             " ".join(sorted(pending.prompt)),
             pending.created_at,
@@ -83,6 +86,7 @@ def _request(row: Row) -> AuthorizationRequest:
         scope=parse_scope(row["scope"]),
         audience=row["audience"],
         code_challenge=row["code_challenge"],
+        dpop_jkt=row["dpop_jkt"],
         state=row["state"],
         prompt=parse_scope(row["prompt"]),
         created_at=row["created_at"],

@@ -10,12 +10,13 @@ from starlette.requests import Request
 
 from authcore.client_assertion import ClientAssertionVerifier, claimed_client
 from authcore.clock import Clock
-from authcore.errors import InvalidClient, InvalidRequest
+from authcore.errors import InvalidClient, InvalidRequest, OAuthError
 from authcore.forms import Form
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
 from authserver.client_directory import ClientDirectory
 from authserver.clients import Client
 from authserver.database import Database
+from authserver.rate_limits import RateLimit, address_of
 from authserver.secret_values import secret_hash
 from authserver.settings import AuthMethod
 
@@ -31,7 +32,7 @@ class _Credentials:
 
 
 class AssertionReplays:
-    """The assertions that were used, for as long as they could be used again."""
+    """The assertions and DPoP proofs that were used, for as long as they could be used again."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,8 +52,15 @@ class ClientAuthenticator:
     """Tells clients by the one method each is registered with."""
 
     def __init__(
-        self, clients: ClientDirectory, replays: AssertionReplays, *, audience: frozenset[str], now: Clock
+        self,
+        clients: ClientDirectory,
+        replays: AssertionReplays,
+        *,
+        audience: frozenset[str],
+        limit: RateLimit,
+        now: Clock,
     ) -> None:
+        self._limit = limit
         self._clients = clients
         self._assertions = ClientAssertionVerifier(audience, now=now, first_use=replays.first_use)
 
@@ -62,9 +70,20 @@ class ClientAuthenticator:
         Raises:
             InvalidClient: unknown, wrongly authenticated, or by another method than its own.
             InvalidRequest: more than one method at once.
+            TooManyRequests: by this client, or in vain from this address.
             TemporarilyUnavailable: its metadata document could not be fetched.
         """
         credentials = _credentials(request, form)
+        try:
+            client = await self._authenticated(credentials)
+        except OAuthError:
+            # Counted by address: a stranger must not use up what belongs to the client it names.
+            self._limit.take(f"address|{address_of(request)}")
+            raise
+        self._limit.take(f"client|{client.client_id}")
+        return client
+
+    async def _authenticated(self, credentials: _Credentials) -> Client:
         client = await self._clients.find(credentials.client_id)
         if client is None or client.auth_method != credentials.method:
             raise InvalidClient(_REFUSED, reason="unknown client or another method")

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from authserver.client_documents import ClientDocuments, is_document_url
-from authserver.clients import Client, RegisteredClients
+from authserver.clients import Client
+from authserver.registered_clients import RegisteredClients
 
 MAX_CLIENT_ID_LENGTH: Final = 1000
 

@@ -25,7 +25,7 @@ MAX_TEXT_LENGTH: Final = 500
 
 _LINKS: Final = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 _TEXTS: Final = ("software_id", "software_version")
-_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class _Wire(BaseModel):
@@ -40,6 +40,8 @@ class _Wire(BaseModel):
     client_name: str | None = None
     application_type: str | None = None
     jwks: dict[str, object] | None = None
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -61,6 +63,10 @@ class AcceptedMetadata:
     application_type: str | None
     jwks: dict[str, object] | None
     """Public keys only."""
+    pushes: bool = False
+    """Accepts no authorization request in its name that was not pushed (RFC 9126 §6)."""
+    dpop_bound: bool = False
+    """Its tokens are always bound to a key (RFC 9449 §5.2)."""
     extras: dict[str, str] = field(default_factory=dict[str, str])
     """Well-formed members that we only repeat."""
 
@@ -74,6 +80,8 @@ class AcceptedMetadata:
             "client_name": self.name,
             "application_type": self.application_type,
             "jwks": self.jwks,
+            "require_pushed_authorization_requests": self.pushes or None,
+            "dpop_bound_access_tokens": self.dpop_bound or None,
         }
         return {name: value for name, value in members.items() if value is not None} | self.extras
 
@@ -111,6 +119,8 @@ def accept_metadata(
         name=presentable(wire.client_name),
         application_type=wire.application_type if wire.application_type in ("web", "native") else None,
         jwks=public_jwks(wire.jwks) if method == "private_key_jwt" else None,
+        pushes=wire.require_pushed_authorization_requests,
+        dpop_bound=wire.dpop_bound_access_tokens,
         extras=_extras(document),
     )
 
@@ -139,7 +149,7 @@ def public_jwks(jwks: Mapping[str, object] | None) -> dict[str, object]:
     entries = jwks.get("keys")
     if isinstance(entries, list):
         for entry in cast("list[object]", entries):
-            if isinstance(entry, dict) and _PRIVATE_MEMBERS & set(cast("dict[str, object]", entry)):
+            if isinstance(entry, dict) and PRIVATE_MEMBERS & set(cast("dict[str, object]", entry)):
                 raise InvalidClientMetadata("The jwks must not hold private keys")
     try:
         keys = parse_key_set(json.dumps(jwks).encode())

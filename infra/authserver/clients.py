@@ -3,15 +3,14 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from authcore.client_assertion import StaticKeys
 from authcore.jwks import parse_key_set
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE
-from authserver.client_metadata import AcceptedMetadata, public_jwks
-from authserver.database import Database
+from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER
+from authserver.client_metadata import public_jwks
 from authserver.redirect_uris import check_redirect_uri, matches
-from authserver.secret_values import new_identifier, new_secret, secret_hash
+from authserver.secret_values import secret_hash
 from authserver.settings import AuthMethod, ClientSettings
 
 UNNAMED: Final = "An application without a name"
@@ -35,6 +34,10 @@ class Client:
     audiences: frozenset[str]
     """What its tokens may be for, whether by authorization or by exchange."""
     may_introspect: bool = False
+    pushes: bool = False
+    """Its authorization requests are pushed, so that one that is not cannot come from it (RFC 9126 §6)."""
+    dpop_bound: bool = False
+    """It gets no token without a DPoP proof (RFC 9449 §5.2)."""
 
     def allows_redirect(self, presented: str) -> bool:
         """Tell whether a request may redirect there."""
@@ -70,6 +73,8 @@ def client_of(
         secret_hash=secret,
         keys=static_keys(metadata.get("jwks")),
         audiences=frozenset({audience}),
+        pushes=metadata.get("require_pushed_authorization_requests", False),
+        dpop_bound=metadata.get("dpop_bound_access_tokens", False),
     )
 
 
@@ -90,7 +95,11 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
     for client in configured:
         for uri in client.redirect_uris:
             check_redirect_uri(uri, native=True)
-        authorizes = GRANT_AUTHORIZATION_CODE in client.grant_types
+        authorizes = client.grant_types & {
+            GRANT_AUTHORIZATION_CODE,
+            GRANT_CLIENT_CREDENTIALS,
+            GRANT_JWT_BEARER,
+        }
         clients[client.client_id] = Client(
             client_id=client.client_id,
             name=client.client_name or client.client_id,
@@ -104,47 +113,7 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
             keys=None if client.jwks is None else static_keys(public_jwks(client.jwks)),
             audiences=client.audiences or (frozenset({mcp_resource}) if authorizes else frozenset()),
             may_introspect=client.introspection,
+            pushes=client.require_pushed_authorization_requests,
+            dpop_bound=client.dpop_bound_access_tokens,
         )
     return clients
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registration:
-    """A client just registered, with the only copy of its secret."""
-
-    client_id: str
-    client_secret: str | None
-    registered_at: int
-
-
-class RegisteredClients:
-    """Clients that registered themselves (RFC 7591)."""
-
-    def __init__(self, database: Database, *, audience: str) -> None:
-        self._database = database
-        self._audience = audience
-
-    async def add(self, metadata: AcceptedMetadata, now: int) -> Registration:
-        """Store a new client."""
-        client_id = new_identifier()
-        secret = new_secret() if metadata.auth_method.startswith("client_secret_") else None
-        await self._database.write(
-            "INSERT INTO clients (client_id, secret_hash, metadata, created_at) VALUES (?, ?, ?, ?)",
-            client_id,
-            None if secret is None else secret_hash(secret),
-            json.dumps(metadata.document()),
-            now,
-        )
-        return Registration(client_id=client_id, client_secret=secret, registered_at=now)
-
-    async def find(self, client_id: str) -> Client | None:
-        """Return the client with this id, if it registered."""
-        row = await self._database.first(
-            "SELECT secret_hash, metadata FROM clients WHERE client_id = ?", client_id
-        )
-        if row is None:
-            return None
-        metadata = cast("dict[str, Any]", json.loads(row["metadata"]))
-        return client_of(
-            client_id, metadata, origin="registered", audience=self._audience, secret=row["secret_hash"]
-        )

@@ -6,25 +6,25 @@ import hmac
 import logging
 import re
 
-from authcore.claims import format_scope, parse_scope
+from authcore.claims import covers, parse_scope
 from authcore.errors import InvalidGrant, InvalidScope, InvalidTarget, OAuthError
 from authcore.forms import Form
 from authcore.oauth2_types import TokenResponse
-from authserver.access_tokens import AccessTokens
 from authserver.authorization_codes import AuthorizationCodes, IssuedCode
 from authserver.clients import Client
-from authserver.delegations import Delegation, Delegations
+from authserver.event_outbox import Cause
+from authserver.issuing import begin, new_delegation
 from authserver.resources import requested_audience
-from authserver.secret_values import new_identifier
 from authserver.state import Server
 
 logger = logging.getLogger(__name__)
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _REFUSED = "The authorization code is not valid"
+_REPLAYED = Cause(initiator="system", reason="An authorization code was used twice")
 
 
-async def redeem_code(server: Server, client: Client, form: Form) -> TokenResponse:
+async def redeem_code(server: Server, client: Client, form: Form, dpop_jkt: str | None) -> TokenResponse:
     """Return an access token for a code.
 
     Raises:
@@ -40,7 +40,9 @@ async def redeem_code(server: Server, client: Client, form: Form) -> TokenRespon
     if code.delegation_id is not None:
         raise await _replayed(server, code.delegation_id)
     _check(server, client, form, code, verifier)
-    return await _issue(server, client, code)
+    if code.dpop_jkt is not None and code.dpop_jkt != dpop_jkt:
+        raise InvalidGrant(_REFUSED, reason="another DPoP key")
+    return await _issue(server, client, code, dpop_jkt)
 
 
 def _check(server: Server, client: Client, form: Form, code: IssuedCode, verifier: str) -> None:
@@ -55,7 +57,7 @@ def _check(server: Server, client: Client, form: Form, code: IssuedCode, verifie
         raise InvalidGrant(_REFUSED, reason="wrong code_verifier")
     if requested_audience(form.get_all("resource"), client.audiences, default=code.audience) != code.audience:
         raise InvalidTarget("The resource is not the one that was authorized")
-    if not parse_scope(form.get("scope")) <= code.scope:
+    if not covers(code.scope, parse_scope(form.get("scope"))):
         raise InvalidScope("The scope is wider than what was authorized")
     if server.users.find(code.email) is None or not code.scope <= server.policy.scopes.keys():
         raise InvalidGrant(_REFUSED, reason="the user or a scope is gone")
@@ -69,32 +71,16 @@ def _fits(verifier: str, challenge: str) -> bool:
     return hmac.compare_digest(computed, challenge.encode("ascii"))
 
 
-async def _issue(server: Server, client: Client, code: IssuedCode) -> TokenResponse:
-    now = server.now()
-    terms = server.policy.terms(code.scope, client.auth_method)
-    lifetime = server.lifetime_seconds(terms.access_token_seconds)
-    delegation = Delegation(
-        delegation_id=new_identifier(),
-        email=code.email,
-        client_id=client.client_id,
-        scope=code.scope,
-        audience=code.audience,
-        purpose=terms.purpose,
-        client_type=terms.client_type,
-        assurance_level=terms.assurance_level,
-        created_at=now,
-    )
+async def _issue(server: Server, client: Client, code: IssuedCode, dpop_jkt: str | None) -> TokenResponse:
+    delegation = new_delegation(server, client, email=code.email, scope=code.scope, audience=code.audience)
     async with server.database.transaction() as transaction:
-        first = await AuthorizationCodes.redeem(transaction, code, delegation.delegation_id)
-        if first:
-            await Delegations.add(transaction, delegation)
-            token = await AccessTokens.issue(transaction, delegation, now=now, lifetime_seconds=lifetime)
-            return TokenResponse(access_token=token, expires_in=lifetime, scope=format_scope(code.scope))
+        if await AuthorizationCodes.redeem(transaction, code, delegation.delegation_id):
+            return await begin(server, client, transaction, delegation, dpop_jkt)
     used = await server.codes.find_by_hash(code.code_hash)
     raise await _replayed(server, used.delegation_id if used is not None else None)
 
 
 async def _replayed(server: Server, delegation_id: str | None) -> OAuthError:
-    if delegation_id is not None and await server.delegations.revoke(delegation_id, server.now()):
+    if delegation_id is not None and await server.delegations.revoke(delegation_id, server.now(), _REPLAYED):
         logger.warning("an authorization code was used twice: delegation %s revoked", delegation_id)
     return InvalidGrant(_REFUSED, reason="used before")

@@ -5,9 +5,16 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authcore.errors import AccessDenied
+from authcore.errors import AccessDenied, OAuthError
 from authserver import endpoints
-from authserver.authorization import error_location, next_page, signed_in, success_location
+from authserver.authorization import (
+    ConsentRequired,
+    LoginRequired,
+    error_location,
+    next_page,
+    signed_in,
+    success_location,
+)
 from authserver.pages import PageError, expired, see_other
 from authserver.redirect_uris import shown_target, stays_local
 from authserver.state import Server, server_of
@@ -19,11 +26,15 @@ async def consent_page(request: Request) -> Response:
     """Show what is asked for; or, where the user agreed to it before, answer at once."""
     server = server_of(request)
     found = await waiting(server, request)
-    user = _user(server, found)
+    user, silent = _user(server, found), "none" in found.pending.prompt
     if user is None:
+        if silent:
+            return await _refuse(server, found, LoginRequired("Nobody is signed in"))
         return see_other(next_page(server, found.pending, found.session))
     if not await _must_ask(server, found, user):
         return await _grant(server, found, user, agreed=False)
+    if silent:
+        return await _refuse(server, found, ConsentRequired("The user has not agreed to this before"))
     return _page(server, found, user)
 
 
@@ -38,7 +49,7 @@ async def decide(request: Request) -> Response:
     if decision == "allow":
         return await _grant(server, found, user, agreed=True)
     if decision == "cancel":
-        return await _refuse(server, found)
+        return await _refuse(server, found, AccessDenied("The user did not agree"))
     raise PageError("This form cannot be accepted", "It holds neither a yes nor a no.")
 
 
@@ -67,11 +78,10 @@ async def _grant(server: Server, found: Waiting, user: User, *, agreed: bool) ->
     return see_other(success_location(server.where.issuer, answered, code))
 
 
-async def _refuse(server: Server, found: Waiting) -> Response:
+async def _refuse(server: Server, found: Waiting, error: OAuthError) -> Response:
     answered = await server.requests.take(found.pending.request_id, found.session, server.now())
     if answered is None:
         raise expired()
-    error = AccessDenied("The user did not agree")
     return see_other(error_location(server.where.issuer, answered.redirect_uri, answered.state, error))
 
 

@@ -1,6 +1,6 @@
 """What users have agreed to before."""
 
-from authcore.claims import format_scope, parse_scope
+from authcore.claims import covers, format_scope, parse_scope
 from authserver.authorization_requests import AuthorizationRequest
 from authserver.database import Database
 
@@ -14,7 +14,7 @@ class Consents:
     async def covers(self, request: AuthorizationRequest, email: str) -> bool:
         """Tell whether this user agreed to all of this before."""
         given = await self._given(request, email)
-        return bool(request.scope) and request.scope <= given
+        return bool(request.scope) and covers(given, request.scope)
 
     async def give(self, request: AuthorizationRequest, email: str, now: int) -> None:
         """Remember that this user agreed, in addition to what was agreed before."""
@@ -28,6 +28,10 @@ class Consents:
             format_scope(scope),
             now,
         )
+
+    async def forget_client(self, client_id: str) -> None:
+        """Forget what all users agreed to for a client that is gone, or is not what it was."""
+        await self._database.write("DELETE FROM consents WHERE client_id = ?", client_id)
 
     async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
         row = await self._database.first(

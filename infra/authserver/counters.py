@@ -4,12 +4,28 @@ from collections import Counter
 from typing import Final
 
 AUTHORIZATION: Final = "authorization"
+PUSHED_AUTHORIZATION: Final = "pushed_authorization"
 REGISTRATION: Final = "registration"
 AUTHORIZATION_CODE: Final = "authorization_code"
+CLIENT_CREDENTIALS: Final = "client_credentials"
+JWT_BEARER: Final = "jwt_bearer"
+REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105  a name
 TOKEN_EXCHANGE: Final = "token_exchange"  # noqa: S105  a name
 INTROSPECTION: Final = "introspection"
+REVOCATION: Final = "revocation"
 
-_ALL: Final = (AUTHORIZATION, REGISTRATION, AUTHORIZATION_CODE, TOKEN_EXCHANGE, INTROSPECTION)
+_ALL: Final = (
+    AUTHORIZATION,
+    PUSHED_AUTHORIZATION,
+    REGISTRATION,
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    JWT_BEARER,
+    REFRESH_TOKEN,
+    TOKEN_EXCHANGE,
+    INTROSPECTION,
+    REVOCATION,
+)
 
 
 class Counters:

@@ -12,12 +12,16 @@ from typing import Final
 
 import aiosqlite
 
-from authserver.schema import SCHEMA
+from authserver.schema import SCHEMA, SCHEMA_VERSION
 
 Value = str | int | bytes | None
 Row = aiosqlite.Row
 
 _BUSY_TIMEOUT_MILLISECONDS: Final = 5000
+
+
+class StateOfAnotherVersion(Exception):
+    """The state file was made by another version of this server."""
 
 
 class Transaction:
@@ -69,7 +73,11 @@ class Database:
 
 @asynccontextmanager
 async def open_database(path: Path) -> AsyncGenerator[Database]:
-    """Open the file, making it and its tables where they are missing. Only its owner may read it."""
+    """Open the file, making it and its tables where they are missing. Only its owner may read it.
+
+    Raises:
+        StateOfAnotherVersion: the file is good, but not for this version.
+    """
     await asyncio.to_thread(path.touch, mode=0o600)
     async with aiosqlite.connect(path, isolation_level=None) as connection:
         connection.row_factory = aiosqlite.Row
@@ -78,5 +86,15 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
         await connection.execute_fetchall("PRAGMA synchronous = NORMAL")
         await connection.execute_fetchall(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MILLISECONDS}")
         await connection.execute_fetchall("PRAGMA foreign_keys = ON")
-        await connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        await _check_version(connection, path)
+        await connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         yield Database(connection)
+
+
+async def _check_version(connection: aiosqlite.Connection, path: Path) -> None:
+    (version,) = await connection.execute_fetchall("PRAGMA user_version")
+    (tables,) = await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+    if tables[0] and version[0] != SCHEMA_VERSION:
+        raise StateOfAnotherVersion(
+            f"{path} is of another version of this server: remove it, or name another"
+        )

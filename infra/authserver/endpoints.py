@@ -7,8 +7,12 @@ from urllib.parse import urlsplit
 AUTHORIZE: Final = "authorize"
 TOKEN: Final = "token"  # noqa: S105  a path
 INTROSPECT: Final = "introspect"
+PUSH: Final = "par"
+REVOKE: Final = "revoke"
 REGISTER: Final = "register"
 JWKS: Final = "jwks"
+FOR_CLIENTS: Final = (TOKEN, INTROSPECT, REVOKE, PUSH)
+"""Where clients authenticate: an assertion may be addressed to any of these (RFC 7523 §3)."""
 LOGIN: Final = "login"
 LOGIN_CODE: Final = "login/code"
 CONSENT: Final = "consent"

@@ -65,7 +65,7 @@ def _document(server: Server, token: ActiveToken | None) -> dict[str, object]:
     if token is None:
         # RFC 7662 §2.2: nothing about why.
         return {"active": False}
-    return {"active": True, "token_type": "Bearer", **token.claims(server.where.issuer)}
+    return {"active": True, "token_type": token.token_type, **token.claims(server.where.issuer)}
 
 
 def _phantom(server: Server, token: ActiveToken | None) -> Response:

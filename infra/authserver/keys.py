@@ -1,56 +1,116 @@
-"""The signing keys: kept in the database, so that a restart invalidates nothing (RFC 7517, RFC 7518 §3.4)."""
+"""The signing keys: kept in the database, so that a restart invalidates nothing (RFC 7517, RFC 7518).
+
+A key is published before it signs and after it has stopped, so that nobody ever meets a token of a key they
+could not have known: see `key_rotation.py`.
+"""
 
 import json
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 from joserfc import jwt
-from joserfc.jwk import ECKey, import_key
+from joserfc.jwk import ECKey, Key, RSAKey, import_key
 
-from authserver.database import Database
+from authcore.client_assertion import StaticKeys
+from authcore.clock import Clock
+from authserver.database import Database, Row
+from authserver.key_rotation import RotationUnderWay, prepare, rotate
+from authserver.settings import SigningAlgorithm
 
-ALGORITHM: Final = "ES256"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKey:
+    """A key and its times."""
+
+    key: ECKey | RSAKey
+    algorithm: str
+    signs_from: int | None
+    """Absent: published ahead, for the next rotation."""
+    published_until: int | None
+    """Absent: no other key has taken its place."""
 
 
 class SigningKeys:
-    """All keys that are published. The newest signs."""
+    """All keys of the state file, as it was when they were last read."""
 
-    def __init__(self, keys: list[ECKey]) -> None:
-        self._keys = keys
-        self._header = {"alg": ALGORITHM, "kid": keys[0].kid}
+    def __init__(
+        self,
+        database: Database,
+        *,
+        algorithm: SigningAlgorithm,
+        publish_ahead_seconds: int,
+        rotation_seconds: int | None,
+        now: Clock,
+    ) -> None:
+        self._database = database
+        self._algorithm: SigningAlgorithm = algorithm
+        self._publish_ahead_seconds = publish_ahead_seconds
+        self._rotation_seconds = rotation_seconds
+        self._now = now
+        self._stored: list[tuple[object, ...]] = []
+        self._keys: list[SigningKey] = []
 
-    @property
-    def published(self) -> list[ECKey]:
-        """The keys, newest first."""
-        return self._keys
+    async def start(self) -> None:
+        """Make the keys that are missing: one that signs and one for the next rotation."""
+        async with self._database.transaction() as transaction:
+            await prepare(transaction, self._algorithm, self._now())
+        await self.refresh()
+
+    async def refresh(self) -> None:
+        """Take over what has changed in the state file: another process may have rotated the keys."""
+        rows = await self._database.all(
+            "SELECT private_jwk, signs_from, published_until FROM signing_keys"
+            " ORDER BY created_at DESC, rowid DESC"
+        )
+        stored = [tuple(row) for row in rows]
+        if stored != self._stored:
+            self._keys = [_signing_key(row) for row in rows]
+            self._stored = stored
+
+    async def tend(self) -> None:
+        """Do what is due: notice a rotation, or start one if they are scheduled."""
+        await self.refresh()
+        if self._rotation_seconds is None:
+            return
+        if self._now() < (self._signing().signs_from or 0) + self._rotation_seconds:
+            return
+        try:
+            async with self._database.transaction() as transaction:
+                await rotate(transaction, self._algorithm, self._now(), self._publish_ahead_seconds)
+        except RotationUnderWay:
+            return
+        await self.refresh()
+
+    def published(self) -> list[SigningKey]:
+        """Return the keys that others may need, newest first."""
+        now = self._now()
+        return [key for key in self._keys if key.published_until is None or key.published_until > now]
 
     def jwks(self) -> dict[str, object]:
         """Return the JWK Set of the public keys."""
-        return {"keys": [key.as_dict(private=False) for key in self._keys]}
+        return {"keys": [published.key.as_dict(private=False) for published in self.published()]}
+
+    async def key_for(self, kid: str | None, alg: str) -> Key:
+        """Return the key that our own token was signed with.
+
+        Raises:
+            InvalidToken: it is not published, or not any more.
+        """
+        return await StaticKeys([published.key for published in self.published()]).key_for(kid, alg)
 
     def sign(self, claims: Mapping[str, Any], *, token_type: str) -> str:
         """Return a JWT with these claims and this `typ`."""
-        header = self._header | {"typ": token_type}
-        return jwt.encode(header, dict(claims), self._keys[0], algorithms=[ALGORITHM])
+        signing = self._signing()
+        header = {"alg": signing.algorithm, "kid": signing.key.kid, "typ": token_type}
+        return jwt.encode(header, dict(claims), signing.key, algorithms=[signing.algorithm])
 
-
-async def load_keys(database: Database, now: int) -> SigningKeys:
-    """Return the stored keys, after making the first one if there is none."""
-    async with database.transaction() as transaction:
-        rows = await transaction.run(
-            "SELECT private_jwk FROM signing_keys ORDER BY created_at DESC, rowid DESC"
-        )
-        if rows:
-            return SigningKeys([_import(str(row["private_jwk"])) for row in rows])
-        key = ECKey.generate_key("P-256", {"alg": ALGORITHM, "use": "sig"}, private=True, auto_kid=True)
-        await transaction.run(
-            "INSERT INTO signing_keys (kid, private_jwk, created_at) VALUES (?, ?, ?)",
-            key.kid,
-            json.dumps(key.as_dict(private=True)),
-            now,
-        )
-    return SigningKeys([key])
+    def _signing(self) -> SigningKey:
+        now = self._now()
+        begun = [key for key in self._keys if key.signs_from is not None and key.signs_from <= now]
+        # Of equal times the one that no other has replaced.
+        return max(begun, key=lambda key: (key.signs_from or 0, key.published_until is None))
 
 
 async def load_secret(database: Database, name: str) -> bytes:
@@ -66,8 +126,10 @@ async def load_secret(database: Database, name: str) -> bytes:
     return bytes(row["value"])
 
 
-def _import(document: str) -> ECKey:
-    key = import_key(json.loads(document))
-    if not isinstance(key, ECKey) or not key.is_private:
-        raise ValueError("the state holds something else than a private EC key")
-    return key
+def _signing_key(row: Row) -> SigningKey:
+    key = import_key(json.loads(row["private_jwk"]))
+    if not isinstance(key, ECKey | RSAKey) or not key.is_private or key.alg is None:
+        raise ValueError("the state holds something else than a private EC or RSA key")
+    return SigningKey(
+        key=key, algorithm=key.alg, signs_from=row["signs_from"], published_until=row["published_until"]
+    )

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from authserver import endpoints
 from authserver.authorization import next_page
 from authserver.one_time_passwords import LIFETIME_SECONDS, Outcome
-from authserver.pages import see_other
+from authserver.pages import PageError, see_other
+from authserver.rate_limits import TooManyRequests, address_of
 from authserver.state import Server, server_of
 from authserver.users import masked, normal_email
 from authserver.waiting import Waiting, field, submitted, waiting
@@ -30,6 +31,7 @@ async def email_page(request: Request) -> Response:
 async def send_code(request: Request) -> Response:
     """Send a one-time password, if there is somebody to send it to; the answer is the same if not."""
     server = server_of(request)
+    _limit(server, request)
     found, form = await submitted(server, request)
     email = normal_email(field(form, "email"))
     if len(email) > MAX_EMAIL_LENGTH or not _EMAIL.fullmatch(email):
@@ -60,6 +62,7 @@ async def code_page(request: Request) -> Response:
 async def check_code(request: Request) -> Response:
     """Log the user in if the one-time password is right."""
     server = server_of(request)
+    _limit(server, request)
     found, form = await submitted(server, request)
     code = field(form, "code").replace(" ", "")
     if not _CODE.fullmatch(code):
@@ -75,6 +78,14 @@ async def check_code(request: Request) -> Response:
     response = see_other(next_page(server, found.pending, session))
     server.sessions.remember(response, session)
     return response
+
+
+def _limit(server: Server, request: Request) -> None:
+    try:
+        server.login_limit.take(address_of(request))
+    except TooManyRequests as error:
+        text = f"Wait {error.retry_after_seconds} seconds and try again."
+        raise PageError("Too many attempts", text, status=error.status) from error
 
 
 def _email_page(

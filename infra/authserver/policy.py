@@ -7,6 +7,7 @@ scope is exempt from them: PKCE is required, and an agent's token is for the MCP
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 from types import MappingProxyType
 from typing import Final
 
@@ -29,6 +30,10 @@ class ScopePolicy:
     key_assurance_level: int = 2
     """The same for a client that proves itself with its own key (`private_key_jwt`)."""
     consent_required: bool = True
+    without_user: bool = False
+    """Whether a configured client may have it for itself (`client_credentials`), for no user."""
+    may_act: frozenset[str] | None = None
+    """The client ids of services that may exchange tokens with this scope; absent: all that may exchange."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,7 @@ class Terms:
     client_type: str
     assurance_level: int
     consent_required: bool
+    may_act: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,8 @@ class Policy:
     default_scope: frozenset[str]
     agent_grant_types: frozenset[str] = frozenset({GRANT_AUTHORIZATION_CODE})
     """What a client may register for. Refresh tokens are not among them, so none are issued."""
+    refresh_token_seconds: int = 24 * 3600
+    """How long a delegation can be refreshed, all in all, where `agent_grant_types` has `refresh_token`."""
 
     def terms(self, scope: frozenset[str], auth_method: str) -> Terms:
         """Return what holds for these scopes, the strictest of each.
@@ -68,10 +76,18 @@ class Policy:
                 policy.key_assurance_level if proven else policy.assurance_level for policy in policies
             ),
             consent_required=any(policy.consent_required for policy in policies),
+            may_act=_common([policy.may_act for policy in policies if policy.may_act is not None]),
         )
 
 
+def _common(actors: list[frozenset[str]]) -> frozenset[str] | None:
+    return reduce(frozenset[str].__and__, actors) if actors else None
+
+
 STOCKS_READ: Final = "stocks/read"
+STOCKS_TRADE: Final = "stocks/trade"
+STOCKS: Final = "stocks"
+"""Contains both."""
 
 POLICY: Final = Policy(
     scopes=MappingProxyType(
@@ -79,6 +95,17 @@ POLICY: Final = Policy(
             STOCKS_READ: ScopePolicy(
                 description="See the current prices of the stocks of your region",
                 purpose="read_stock_prices",
+                without_user=True,
+            ),
+            STOCKS_TRADE: ScopePolicy(
+                description="Buy and sell stocks for you, without asking you again for each order",
+                purpose="trade_stocks",
+                access_token_seconds=300,
+            ),
+            STOCKS: ScopePolicy(
+                description="See prices, and buy and sell for you without asking you again for each order",
+                purpose="trade_stocks",
+                access_token_seconds=300,
             ),
         }
     ),

@@ -6,10 +6,12 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from authcore.errors import OAuthError
+from authcore.challenge import bearer_challenge
+from authcore.errors import InvalidToken, MissingCredentials, OAuthError
 from authcore.refusals import oauth_refusal
 from authserver.client_auth import uses_basic
 from authserver.pages import PageError
+from authserver.rate_limits import TooManyRequests
 from authserver.state import server_of
 
 logger = logging.getLogger(__name__)
@@ -18,7 +20,12 @@ logger = logging.getLogger(__name__)
 def refusal(request: Request, error: OAuthError) -> Response:
     """Return the error response of RFC 6749 §5.2."""
     basic = 'Basic realm="authorization server", charset="UTF-8"'
-    return oauth_refusal(error, authenticate=basic if uses_basic(request) else None)
+    response = oauth_refusal(error, authenticate=basic if uses_basic(request) else None)
+    if isinstance(error, MissingCredentials | InvalidToken):
+        response.headers["www-authenticate"] = bearer_challenge(error)
+    if isinstance(error, TooManyRequests):
+        response.headers["retry-after"] = str(error.retry_after_seconds)
+    return response
 
 
 def add_refusals(app: FastAPI) -> None:

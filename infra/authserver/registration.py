@@ -1,6 +1,7 @@
 """Dynamic client registration, open to everybody (RFC 7591)."""
 
 import json
+from collections.abc import Mapping
 from typing import cast
 
 from starlette.requests import Request
@@ -8,9 +9,11 @@ from starlette.responses import JSONResponse, Response
 
 from authcore.errors import InvalidClientMetadata
 from authcore.oauth2_types import NO_STORE
-from authserver import counters
+from authserver import counters, endpoints
 from authserver.client_metadata import accept_metadata
-from authserver.state import server_of
+from authserver.rate_limits import address_of
+from authserver.registered_clients import RegisteredClient
+from authserver.state import Server, server_of
 
 
 async def register(request: Request) -> Response:
@@ -20,27 +23,50 @@ async def register(request: Request) -> Response:
     the time, so that a client that needs one more later does not have to register again.
 
     Raises:
+        TooManyRequests: from this address.
         InvalidRedirectUri: RFC 7591 §3.2.2.
         InvalidClientMetadata: likewise.
     """
     server = server_of(request)
     server.counters.count(counters.REGISTRATION)
+    server.registration_limit.take(address_of(request))
     metadata = accept_metadata(
-        await _json_object(request), server.policy, default_method="client_secret_basic"
+        await json_object(request), server.policy, default_method="client_secret_basic"
     )
-    registration = await server.registered_clients.add(metadata, server.now())
-    document: dict[str, object] = {
-        "client_id": registration.client_id,
-        "client_id_issued_at": registration.registered_at,
-        **metadata.document(),
-        "scope": " ".join(sorted(server.policy.scopes)),
-    }
-    if registration.client_secret is not None:
-        document |= {"client_secret": registration.client_secret, "client_secret_expires_at": 0}
+    registered, management_token, secret = await server.registered_clients.add(metadata, server.now())
+    document = registration_document(server, registered, metadata.document(), management_token, secret=secret)
     return JSONResponse(document, 201, headers=NO_STORE)
 
 
-async def _json_object(request: Request) -> dict[str, object]:
+def registration_document(
+    server: Server,
+    registered: RegisteredClient,
+    metadata: Mapping[str, object],
+    management_token: str,
+    *,
+    secret: str | None = None,
+) -> dict[str, object]:
+    """Return what a client is told of its registration (RFC 7591 §3.2.1, RFC 7592 §3).
+
+    Its secret is only told when it is new: afterwards nobody but the client knows it.
+    """
+    document: dict[str, object] = {
+        "client_id": registered.client_id,
+        "client_id_issued_at": registered.registered_at,
+        **metadata,
+        "scope": " ".join(sorted(server.policy.scopes)),
+        "registration_client_uri": server.where.url(f"{endpoints.REGISTER}/{registered.client_id}"),
+        "registration_access_token": management_token,
+    }
+    return document if secret is None else document | {"client_secret": secret, "client_secret_expires_at": 0}
+
+
+async def json_object(request: Request) -> dict[str, object]:
+    """Return the metadata that a request brings.
+
+    Raises:
+        InvalidClientMetadata: it brings something else.
+    """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise InvalidClientMetadata("The body must be application/json")

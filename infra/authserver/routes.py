@@ -11,16 +11,19 @@ from starlette.routing import BaseRoute, Route
 
 from authserver import consent, endpoints, inbox_page, login
 from authserver.authorization import authorize
+from authserver.client_management import manage
 from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
 from authserver.metadata import jwks, metadata
+from authserver.pushed_authorization import push
 from authserver.registration import register
+from authserver.revocation import revoke
 from authserver.state import server_of
 from authserver.tokens import token
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_REQUEST_HEADERS: Final = ("authorization", "content-type", "mcp-protocol-version")
+_REQUEST_HEADERS: Final = ("authorization", "content-type", "dpop", "mcp-protocol-version")
 
 
 def routes(where: Endpoints) -> list[BaseRoute]:
@@ -28,9 +31,12 @@ def routes(where: Endpoints) -> list[BaseRoute]:
     return [
         _for_browsers(where.path(endpoints.TOKEN), token, "POST"),
         Route(where.path(endpoints.INTROSPECT), introspect, methods=["POST"]),
+        _for_browsers(where.path(endpoints.REVOKE), revoke, "POST"),
         _for_browsers(where.path(endpoints.JWKS), jwks, "GET"),
         *(_for_browsers(path, metadata, "GET") for path in where.well_known()),
         _for_browsers(where.path(endpoints.REGISTER), register, "POST"),
+        _for_browsers(where.path(f"{endpoints.REGISTER}/{{client_id}}"), manage, "GET", "PUT", "DELETE"),
+        _for_browsers(where.path(endpoints.PUSH), push, "POST"),
         Route(where.path(endpoints.AUTHORIZE), authorize, methods=["GET"]),
         Route(where.path(endpoints.LOGIN), login.email_page, methods=["GET"]),
         Route(where.path(endpoints.LOGIN), login.send_code, methods=["POST"]),
@@ -45,7 +51,7 @@ def routes(where: Endpoints) -> list[BaseRoute]:
     ]
 
 
-def _for_browsers(path: str, endpoint: Endpoint, method: str) -> Route:
+def _for_browsers(path: str, endpoint: Endpoint, *methods: str) -> Route:
     """Return a route that scripts of every origin may call: MCP clients run in browsers too.
 
     Cookies are never allowed along, and none of these endpoints reads one.
@@ -53,11 +59,11 @@ def _for_browsers(path: str, endpoint: Endpoint, method: str) -> Route:
     allow = Middleware(
         CORSMiddleware,
         allow_origins=["*"],
-        allow_methods=[method],
+        allow_methods=methods,
         allow_headers=_REQUEST_HEADERS,
         expose_headers=["www-authenticate"],
     )
-    return Route(path, endpoint, methods=[method, "OPTIONS"], middleware=[allow])
+    return Route(path, endpoint, methods=[*methods, "OPTIONS"], middleware=[allow])
 
 
 async def _style(request: Request) -> Response:

@@ -8,11 +8,18 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_TOKEN_EXCHANGE
+from authcore.oauth2_types import (
+    GRANT_AUTHORIZATION_CODE,
+    GRANT_CLIENT_CREDENTIALS,
+    GRANT_JWT_BEARER,
+    GRANT_TOKEN_EXCHANGE,
+)
 from authcore.service import ServiceSettings
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 """How a client authenticates (RFC 7591 §2, OIDC Core §9)."""
+
+SigningAlgorithm = Literal["ES256", "PS256", "RS256"]
 
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -54,8 +61,16 @@ class ClientSettings(BaseModel):
     jwks: dict[str, object] | None = None
     redirect_uris: tuple[str, ...] = ()
     grant_types: frozenset[
-        Literal["authorization_code", "urn:ietf:params:oauth:grant-type:token-exchange"]
+        Literal[
+            "authorization_code",
+            "client_credentials",
+            "refresh_token",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ]
     ] = frozenset({GRANT_AUTHORIZATION_CODE})
+    require_pushed_authorization_requests: bool = False
+    dpop_bound_access_tokens: bool = False
     introspection: bool = False
     """May ask what any token is good for (RFC 7662 §2.1)."""
     audiences: frozenset[str] = frozenset()
@@ -70,9 +85,35 @@ class ClientSettings(BaseModel):
             raise ValueError("client_secret_basic or client_secret_post and client_secret go together")
         if method == "none" and (self.introspection or GRANT_TOKEN_EXCHANGE in self.grant_types):
             raise ValueError("a client without credentials may neither introspect nor exchange")
+        if method == "none" and GRANT_JWT_BEARER in self.grant_types:
+            raise ValueError("the jwt-bearer grant needs a client with credentials")
+        if method != "private_key_jwt" and GRANT_CLIENT_CREDENTIALS in self.grant_types:
+            raise ValueError("client_credentials needs private_key_jwt")
         if GRANT_AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
             raise ValueError("the authorization_code grant needs redirect_uris")
         return self
+
+
+class ReceiverSettings(BaseModel):
+    """Who is told when a delegation ends (RFC 8935)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = Field(pattern=r"^https?://[^@\s]+$")
+    audience: str = Field(min_length=1)
+
+
+class IdentityProviderSettings(BaseModel):
+    """An enterprise's identity provider, trusted to let agents in for users (ID-JAG)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str = Field(min_length=1)
+    jwks_uri: str = Field(pattern=r"^https?://[^@\s]+$")
+    audience: str | None = None
+    """How it names us; by our issuer if absent."""
+    subjects: dict[str, str] = {}
+    """Its `sub` to the email of an approved user, where its `email` claim does not say it."""
 
 
 DEFAULT_USERS: Final = (
@@ -103,6 +144,37 @@ class Settings(ServiceSettings):
     clients: tuple[ClientSettings, ...] = Field(
         default=(), description="clients known in advance: JSON array, see README.md"
     )
+    require_pushed_authorization_requests: bool = Field(
+        default=False, description="accept pushed authorization requests only (RFC 9126)"
+    )
+    signing_algorithm: SigningAlgorithm = Field(
+        default="ES256", description="of tokens, introspection answers and events: ES256, PS256 or RS256"
+    )
+    key_publish_ahead_seconds: int = Field(
+        default=600, ge=0, description="how long a key is published before it signs"
+    )
+    key_rotation_seconds: int | None = Field(
+        default=None,
+        ge=1,
+        description="how long a key signs before the next one does; by command only if absent",
+    )
+    event_receivers: tuple[ReceiverSettings, ...] = Field(
+        default=(),
+        description='who is told of revocations: JSON array of {"url", "audience"}, see README.md',
+    )
+    identity_provider: IdentityProviderSettings | None = Field(
+        default=None,
+        description='who lets agents in for users (ID-JAG): JSON {"issuer", "jwks_uri"}, see README.md',
+    )
+    registrations_per_minute: int = Field(
+        default=300, ge=0, description="client registrations for each address; 0 for no limit"
+    )
+    logins_per_minute: int = Field(
+        default=300, ge=0, description="mails and one-time passwords for each address; 0 for no limit"
+    )
+    client_requests_per_minute: int = Field(
+        default=0, ge=0, description="token and like requests for each client; 0 for no limit"
+    )
     display_names: dict[str, str] = Field(
         default={}, description="audience to the name that people read on the consent page, as a JSON object"
     )
@@ -130,4 +202,6 @@ class Settings(ServiceSettings):
                 raise ValueError("a client's audiences must be mcp_resource or among api_audiences")
         if len({client.client_id for client in self.clients}) != len(self.clients):
             raise ValueError("two clients have the same client_id")
+        if len({receiver.url for receiver in self.event_receivers}) != len(self.event_receivers):
+            raise ValueError("two event receivers have the same url")
         return self

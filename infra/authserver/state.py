@@ -12,17 +12,22 @@ from authserver.authorization_codes import AuthorizationCodes
 from authserver.authorization_requests import AuthorizationRequests
 from authserver.client_auth import ClientAuthenticator
 from authserver.client_directory import ClientDirectory
-from authserver.clients import RegisteredClients
 from authserver.consents import Consents
 from authserver.counters import Counters
 from authserver.database import Database
 from authserver.delegations import Delegations
+from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
+from authserver.identity_assertions import IdentityAssertions
 from authserver.inbox import Inbox
 from authserver.keys import SigningKeys
 from authserver.one_time_passwords import OneTimePasswords
 from authserver.pages import Pages
 from authserver.policy import Policy
+from authserver.pushed_requests import PushedRequests
+from authserver.rate_limits import RateLimit
+from authserver.refresh_tokens import RefreshTokens
+from authserver.registered_clients import RegisteredClients
 from authserver.sessions import Sessions
 from authserver.settings import Settings
 from authserver.users import Users
@@ -42,14 +47,20 @@ class Server:
     clients: ClientDirectory
     registered_clients: RegisteredClients
     client_auth: ClientAuthenticator
+    registration_limit: RateLimit
+    login_limit: RateLimit
+    dpop: DPoPProofs
+    identity_assertions: IdentityAssertions | None
     sessions: Sessions
     one_time_passwords: OneTimePasswords
     inbox: Inbox
     consents: Consents
     requests: AuthorizationRequests
+    pushed_requests: PushedRequests
     codes: AuthorizationCodes
     delegations: Delegations
     access_tokens: AccessTokens
+    refresh_tokens: RefreshTokens
     active_tokens: ActiveTokens
     pages: Pages
     counters: Counters

@@ -1,6 +1,8 @@
 """Token exchange: less than the subject token, for one API, in the open about who acts (RFC 8693)."""
 
-from authcore.claims import MAX_ACTOR_DEPTH, format_scope, parse_scope
+from dataclasses import replace
+
+from authcore.claims import MAX_ACTOR_DEPTH, covers, format_scope, parse_scope
 from authcore.errors import InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget
 from authcore.forms import Form
 from authcore.oauth2_types import TOKEN_TYPE_ACCESS_TOKEN, TOKEN_TYPE_JWT, TokenResponse
@@ -14,14 +16,15 @@ from authserver.state import Server
 _TYPES = (TOKEN_TYPE_ACCESS_TOKEN, TOKEN_TYPE_JWT)
 
 
-async def exchange(server: Server, client: Client, form: Form) -> TokenResponse:
+async def exchange(server: Server, client: Client, form: Form, dpop_jkt: str | None) -> TokenResponse:
     """Return a JWT for one audience under the delegation of the subject token.
 
     It has no more scope and no longer life than the subject token; `act` names this client, and below it
-    whoever acted before.
+    whoever acted before. It is bound to the key this client has shown with a DPoP proof, else to none: the
+    subject token's key is the agent's, and the API that gets the new token never meets the agent.
 
     Raises:
-        InvalidRequest: RFC 8693 §2.2.2, or something that is not supported.
+        InvalidRequest: RFC 8693 §2.2.2, something that is not supported, or not an actor the delegation has.
         InvalidGrant: the subject token is not ours, or expired, or revoked.
         InvalidTarget: the audience is not one this client may ask for.
         InvalidScope: the scope is not within the subject token's.
@@ -31,14 +34,19 @@ async def exchange(server: Server, client: Client, form: Form) -> TokenResponse:
     subject = await server.active_tokens.find(subject_token)
     if subject is None:
         raise InvalidGrant("The subject token is not active")
+    may_act = subject.delegation.may_act
+    if may_act is not None and client.client_id not in may_act:
+        # RFC 8693 §2.2.2: so is a subject token named that policy does not accept.
+        raise InvalidRequest("The client may not act under this delegation")
     scope = parse_scope(form.get("scope")) or subject.scope
-    if not scope <= subject.scope:
+    if not covers(subject.scope, scope):
         raise InvalidScope("The scope is wider than the subject token's")
     if not scope or not scope <= server.policy.scopes.keys():
         raise InvalidScope("The scope is unknown")
-    derived = _derive(server, client, subject, scope, audience)
+    derived = replace(_derive(server, client, subject, scope, audience), dpop_jkt=dpop_jkt)
     return TokenResponse(
         access_token=server.keys.sign(derived.claims(server.where.issuer), token_type=ACCESS_TOKEN_JWT),
+        token_type=derived.token_type,
         expires_in=derived.expires_at - derived.issued_at,
         scope=format_scope(scope),
         issued_token_type=issued_type,

@@ -6,9 +6,12 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Final
 
 from demo.keys import secret, write_private
 from demo.ports import HOST
+
+ANSWER_TIMEOUT_SECONDS: Final = 1.0
 
 
 class NoRedisError(Exception):
@@ -66,13 +69,12 @@ def write_configuration(directory: Path, *, port: int, password: str) -> Path:
 async def answers(port: int, password: str) -> bool:
     """Tell whether the server accepts the password and answers a PING."""
     try:
-        reader, writer = await asyncio.open_connection(HOST, port)
-    except OSError:
+        async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                writer.write(f"AUTH {password}\r\nPING\r\n".encode("ascii"))
+                return await reader.readline() == b"+OK\r\n" and await reader.readline() == b"+PONG\r\n"
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
         return False
-    try:
-        writer.write(f"AUTH {password}\r\nPING\r\n".encode("ascii"))
-        return await reader.readline() == b"+OK\r\n" and await reader.readline() == b"+PONG\r\n"
-    except OSError:
-        return False
-    finally:
-        writer.close()

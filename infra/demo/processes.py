@@ -63,6 +63,7 @@ class PartProcess:
 
     def spawn(self) -> None:
         """Start it. Output is appended to the log."""
+        self.log.touch(mode=0o600)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603  our own interpreter and server
                 self.arguments,

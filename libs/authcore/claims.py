@@ -15,11 +15,16 @@ MAX_ACTOR_DEPTH = 8
 
 @dataclass(frozen=True, slots=True)
 class ClaimNames:
-    """Where an authorization server puts what has no standard name. The first claim present wins."""
+    """Where an authorization server puts what has no standard name. The first claim present wins.
+
+    A name that begins with `/` is a JSON Pointer into the claims (RFC 6901): `/ext/session`.
+    """
 
     delegation: tuple[str, ...] = ("delegationId",)
+    """`sid+azp` is one name made of two claims, which must both be there."""
     client: tuple[str, ...] = ("client_id", "azp", "cid")
     scope: tuple[str, ...] = ("scope", "scp")
+    subject: tuple[str, ...] = ("sub",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +119,44 @@ def audience_of(claims: Mapping[str, Any]) -> frozenset[str]:
     raise InvalidToken("The token has no audience")
 
 
+def first_claim(claims: Mapping[str, Any], names: tuple[str, ...]) -> object:
+    """Return the first of the named claims that is present, or nothing."""
+    return next((value for name in names if (value := _claim(claims, name)) is not None), None)
+
+
 def first_text(claims: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
     """Return the first of the named claims that is present, as text."""
+    value = first_claim(claims, names)
+    return None if value is None else _text(value, " or ".join(names))
+
+
+def delegation_id_of(claims: Mapping[str, Any], names: tuple[str, ...]) -> str | None:
+    """Return the delegation a token belongs to, by the first name all of whose claims are present.
+
+    Raises:
+        InvalidToken: a claim is not text, or holds what separates the parts of a name.
+    """
     for name in names:
-        if claims.get(name) is not None:
-            return _text(claims[name], name)
+        parts = [_claim(claims, part) for part in name.split("+")]
+        if None not in parts:
+            texts = [_text(part, name) for part in parts]
+            # Two different lists of parts must never give the same name.
+            if len(texts) > 1 and any("~" in text for text in texts):
+                raise InvalidToken(f"The token's {name} is malformed")
+            return "~".join(texts)
     return None
+
+
+def _claim(claims: Mapping[str, Any], name: str) -> object:
+    if not name.startswith("/"):
+        return claims.get(name)
+    value: object = claims
+    for token in name[1:].split("/"):
+        if not isinstance(value, dict):
+            return None
+        members = cast("dict[str, object]", value)
+        value = members.get(token.replace("~1", "/").replace("~0", "~"))
+    return value
 
 
 def context_of(claims: Mapping[str, Any]) -> ContextClaims:

@@ -57,26 +57,32 @@ class ClientAssertionSigner:
         if not self._key.is_private or self._key.alg not in ASYMMETRIC_ALGORITHMS:
             raise ValueError("the client key must be a private JWK with an asymmetric `alg`")
         self._alg = self._key.alg
+        # Some servers find the key by its certificate (RFC 7515 §4.1.8).
+        names = {"kid": self._key.kid, "x5t#S256": private_jwk.get("x5t#S256")}
+        self._header = {"alg": self._alg, "typ": "JWT"} | {name: id for name, id in names.items() if id}
         self._client_id = client_id
         self._now = now
 
     def parameters(self, audience: str) -> dict[str, str]:
         """Return the form parameters that authenticate one request to `audience` (RFC 7521 §4.2)."""
+        return {
+            "client_id": self._client_id,
+            "client_assertion_type": CLIENT_ASSERTION_JWT_BEARER,
+            "client_assertion": self.assertion(self._client_id, audience),
+        }
+
+    def assertion(self, subject: str, audience: str) -> str:
+        """Return a signed statement about `subject`, good once and for a minute (RFC 7523 §3)."""
         now = self._now()
-        header = {"alg": self._alg, "typ": "JWT"} | ({"kid": self._key.kid} if self._key.kid else {})
         claims = {
             "iss": self._client_id,
-            "sub": self._client_id,
+            "sub": subject,
             "aud": audience,
             "jti": secrets.token_urlsafe(16),
             "iat": now,
             "exp": now + LIFETIME_SECONDS,
         }
-        return {
-            "client_id": self._client_id,
-            "client_assertion_type": CLIENT_ASSERTION_JWT_BEARER,
-            "client_assertion": jwt.encode(header, claims, self._key, algorithms=[self._alg]),
-        }
+        return jwt.encode(self._header, claims, self._key, algorithms=[self._alg])
 
 
 class ClientAssertionVerifier:

@@ -4,6 +4,7 @@
     ├── MissingCredentials       401, no code      RFC 6750 §3.1
     ├── InvalidToken             401               RFC 6750 §3.1
     │   ├── WrongAudience        401               RFC 6750 §3.1
+    │   ├── WrongIssuer          401               RFC 6750 §3.1
     │   ├── UnknownKey           401               RFC 6750 §3.1
     │   └── BadSignature         401               RFC 6750 §3.1
     ├── InsufficientScope        403               RFC 6750 §3.1
@@ -57,6 +58,10 @@ class InvalidToken(OAuthError):
 
 class WrongAudience(InvalidToken):
     """The issuer signed the token, but for somebody else (RFC 7519 §4.1.3)."""
+
+
+class WrongIssuer(InvalidToken):
+    """Signed with a key of the issuer that is trusted, in the name of another."""
 
 
 class UnknownKey(InvalidToken):

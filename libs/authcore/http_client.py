@@ -4,6 +4,7 @@ Plain httpx costs several times the CPU under concurrency (docs/adr/0001); the A
 plug in any `httpx` transport.
 """
 
+import asyncio
 import ssl
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from authcore.errors import TemporarilyUnavailable
 
 MAX_RESPONSE_BYTES = 256 * 1024
+DEADLINE_SECONDS = 10.0
+MAX_RETRY_AFTER_SECONDS = 60
 
 
 def pooled_client(
@@ -64,26 +67,50 @@ class BoundedResponse:
         """The media type in lower case, without parameters; empty when absent."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
+    @property
+    def retry_after_seconds(self) -> int:
+        """When to ask again: what `Retry-After` says, within reason (RFC 9110 §10.2.3)."""
+        value = self.headers.get("retry-after", "")
+        seconds = int(value) if value.isascii() and value.isdigit() and len(value) < 5 else 5
+        return min(max(seconds, 1), MAX_RETRY_AFTER_SECONDS)
+
 
 async def send_bounded(
-    client: httpx.AsyncClient, request: httpx.Request, *, max_bytes: int = MAX_RESPONSE_BYTES
+    client: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    max_bytes: int = MAX_RESPONSE_BYTES,
+    deadline_seconds: float = DEADLINE_SECONDS,
 ) -> BoundedResponse:
-    """Send a request and read at most `max_bytes` of the answer.
+    """Send a request and read at most `max_bytes` of the answer, all of it within the deadline.
+
+    The client's own timeouts are for each read: a server that drips would never meet them. Compressed answers
+    are not accepted: a small one could become a huge one.
 
     Raises:
-        TemporarilyUnavailable: no connection, a timeout, a broken or an oversized answer.
+        TemporarilyUnavailable: no connection, too slow, a broken or an oversized answer.
     """
     host = request.url.host
+    request.headers["accept-encoding"] = "identity"
     try:
-        response = await client.send(request, stream=True)
-        try:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise TemporarilyUnavailable(reason=f"{host} sent more than {max_bytes} bytes")
-        finally:
-            await response.aclose()
-    except (httpx.HTTPError, httpx.StreamError) as error:
+        async with asyncio.timeout(deadline_seconds):
+            response = await client.send(request, stream=True)
+            try:
+                body = await _read(response, max_bytes)
+            finally:
+                await response.aclose()
+    except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
         raise TemporarilyUnavailable(reason=f"{host}: {type(error).__name__}") from error
-    return BoundedResponse(response.status_code, response.headers, bytes(body))
+    return BoundedResponse(response.status_code, response.headers, body)
+
+
+async def _read(response: httpx.Response, max_bytes: int) -> bytes:
+    host = response.request.url.host
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise TemporarilyUnavailable(reason=f"{host} sent a compressed answer")
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > max_bytes:
+            raise TemporarilyUnavailable(reason=f"{host} sent more than {max_bytes} bytes")
+    return bytes(body)

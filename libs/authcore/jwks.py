@@ -18,6 +18,7 @@ from authcore.single_flight import SingleFlight
 logger = logging.getLogger(__name__)
 
 MAX_JWKS_BYTES = 64 * 1024
+FETCH_DEADLINE_SECONDS = 5.0
 MAX_JWKS_KEYS = 32
 MIN_RSA_BITS = 2048
 
@@ -29,7 +30,7 @@ class JwksPolicy:
     """How fresh keys must be. All in seconds."""
 
     max_age_seconds: int = 300
-    """A set younger than this is used without asking."""
+    """A set older than this is used once more, while a new one is fetched."""
     max_stale_seconds: int = 24 * 3600
     """A set older than this is not used at all, even if the issuer is down."""
     unknown_kid_cooldown_seconds: int = 10
@@ -93,17 +94,23 @@ class JwksClient:
         await self._fresh()
 
     async def _fresh(self) -> _KeySet:
-        current, age = self._current, self._age()
-        if current is None or age is None or age >= self._policy.max_age_seconds:
-            if not self._failed_just_now():
+        usable = self._usable_set()
+        if not self._failed_just_now():
+            if usable is None:
                 await self._refresh()
-            current, age = self._current, self._age()
-        if current is None or age is None or age > self._policy.max_stale_seconds:
+                usable = self._usable_set()
+            elif self._now() - usable.fetched_at >= self._policy.max_age_seconds:
+                # Beside the request, not before it: an issuer that hangs must not hold up known keys.
+                self._fetching.start(self._uri, self._fetch)
+        if usable is None:
             raise TemporarilyUnavailable(reason="the issuer's signing keys are not available")
-        return current
+        return usable
 
-    def _age(self) -> int | None:
-        return None if self._current is None else self._now() - self._current.fetched_at
+    def _usable_set(self) -> _KeySet | None:
+        current = self._current
+        if current is None or self._now() - current.fetched_at > self._policy.max_stale_seconds:
+            return None
+        return current
 
     def _failed_just_now(self) -> bool:
         return (
@@ -125,7 +132,9 @@ class JwksClient:
         self._last_attempt = self._now()
         try:
             request = self._client.build_request("GET", self._uri, headers={"accept": "application/json"})
-            response = await send_bounded(self._client, request, max_bytes=MAX_JWKS_BYTES)
+            response = await send_bounded(
+                self._client, request, max_bytes=MAX_JWKS_BYTES, deadline_seconds=FETCH_DEADLINE_SECONDS
+            )
             if response.status != 200:
                 raise TemporarilyUnavailable(reason=f"JWKS answered {response.status}")
             keys = parse_key_set(response.body)

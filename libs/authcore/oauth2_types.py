@@ -5,7 +5,11 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 GRANT_AUTHORIZATION_CODE: Final = "authorization_code"
+GRANT_CLIENT_CREDENTIALS: Final = "client_credentials"
+GRANT_REFRESH_TOKEN: Final = "refresh_token"  # noqa: S105  a name
 GRANT_TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  RFC 8693 §2.1
+GRANT_JWT_BEARER: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+"""RFC 7523 §2.1."""
 TOKEN_TYPE_ACCESS_TOKEN: Final = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  RFC 8693 §3
 TOKEN_TYPE_JWT: Final = "urn:ietf:params:oauth:token-type:jwt"  # noqa: S105  RFC 8693 §3
 CLIENT_ASSERTION_JWT_BEARER: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -34,19 +38,21 @@ class WireModel(BaseModel):
 
 
 class ErrorResponse(WireModel):
-    """RFC 6749 §5.2."""
+    """RFC 6749 §5.2. Without credentials there is no error to name (RFC 6750 §3.1)."""
 
-    error: str
+    error: str | None
     error_description: str | None = None
+    claims: str | None = None
 
 
 class TokenResponse(WireModel):
     """RFC 6749 §5.1, with `issued_token_type` of RFC 8693 §2.2.1."""
 
     access_token: str
-    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105
+    token_type: Literal["Bearer", "DPoP"] = "Bearer"  # noqa: S105
     expires_in: int
     scope: str | None = None
+    refresh_token: str | None = None
     issued_token_type: str | None = None
 
 

@@ -6,13 +6,16 @@ from authcore.errors import InvalidClient, OAuthError, TemporarilyUnavailable
 from authcore.oauth2_types import NO_STORE, ErrorResponse
 
 
-def oauth_refusal(error: OAuthError, *, authenticate: str | None = None) -> JSONResponse:
+def oauth_refusal(
+    error: OAuthError, *, authenticate: str | None = None, claims: str | None = None
+) -> JSONResponse:
     """Return the JSON error response; nobody may store it, and 503 says when to come back.
 
     Args:
         error: why.
         authenticate: the `WWW-Authenticate` for a client that tried to authenticate with the `Authorization`
             header: it is answered in the same scheme. Only `invalid_client` uses it.
+        claims: what the user must be asked for in the next authorization request (OIDC Core §5.5).
     """
     headers = dict(NO_STORE)
     if isinstance(error, TemporarilyUnavailable):
@@ -20,6 +23,8 @@ def oauth_refusal(error: OAuthError, *, authenticate: str | None = None) -> JSON
     if isinstance(error, InvalidClient) and authenticate is not None:
         headers["www-authenticate"] = authenticate
     document = ErrorResponse(
-        error=error.error or "invalid_request", error_description=error.description or None
+        error=error.error or "invalid_request",
+        error_description=error.description or None,
+        claims=claims,
     )
     return JSONResponse(document.document(), error.status, headers=headers)

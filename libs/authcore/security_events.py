@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
 
-from authcore.claims import audience_of, first_text
+from authcore.claims import first_text
 from authcore.clock import Clock
-from authcore.errors import BadSignature, InvalidToken, UnknownKey
-from authcore.validator import KeySource, SignedJwts, numeric_date
+from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience, WrongIssuer
+from authcore.validator import KeySource, TokenProfile, TokenValidator, numeric_date
 
 MEDIA_TYPE_SECEVENT: Final = "application/secevent+jwt"
 SESSION_REVOKED: Final = "https://schemas.openid.net/secevent/caep/event-type/session-revoked"
@@ -47,6 +47,14 @@ class WrongSetAudience(RefusedSet):
     err = "invalid_audience"
 
 
+_REFUSALS: Final[dict[type[InvalidToken], type[RefusedSet]]] = {
+    UnknownKey: UnacceptableKey,
+    BadSignature: UnauthenticTransmitter,
+    WrongIssuer: WrongSetIssuer,
+    WrongAudience: WrongSetAudience,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SecurityEvent:
     """A verified event token, as far as we understand it."""
@@ -69,17 +77,17 @@ class SecurityEventVerifier:
         clock_skew_seconds: int,
         now: Clock,
     ) -> None:
-        self._issuer = issuer
-        self._audience = audience
+        profile = TokenProfile(
+            issuer=issuer,
+            audience=frozenset({audience}),
+            algorithms=algorithms,
+            # An access token is signed with the same keys: only the type keeps the two apart (RFC 8417 §2.3).
+            token_types=frozenset({"secevent+jwt"}),
+            max_token_bytes=MAX_SET_BYTES,
+        )
+        self._validator = TokenValidator(profile, keys, now=now)
         self._clock_skew_seconds = clock_skew_seconds
         self._now = now
-        self._signed = SignedJwts(
-            # An access token is signed with the same keys: only the type keeps the two apart (RFC 8417 §2.3).
-            keys,
-            algorithms=algorithms,
-            token_types=frozenset({"secevent+jwt"}),
-            max_bytes=MAX_SET_BYTES,
-        )
 
     async def verify(self, token: str) -> SecurityEvent:
         """Return the event.
@@ -89,19 +97,11 @@ class SecurityEventVerifier:
             TemporarilyUnavailable: the keys could not be fetched.
         """
         try:
-            return self._event(await self._signed.claims(token))
-        except UnknownKey as error:
-            raise UnacceptableKey(error.description) from None
-        except BadSignature as error:
-            raise UnauthenticTransmitter(error.description) from None
+            return self._event(await self._validator.signed_claims(token))
         except InvalidToken as error:
-            raise RefusedSet(error.description) from None
+            raise _REFUSALS.get(type(error), RefusedSet)(error.description) from None
 
     def _event(self, claims: Mapping[str, Any]) -> SecurityEvent:
-        if claims.get("iss") != self._issuer:
-            raise WrongSetIssuer("The event is from another issuer")
-        if "aud" not in claims or self._audience not in audience_of(claims):
-            raise WrongSetAudience("The event is for another audience")
         issued_at, jti = numeric_date(claims, "iat"), first_text(claims, ("jti",))
         if issued_at is None or jti is None:
             raise RefusedSet("An event needs iat and jti")

@@ -1,12 +1,13 @@
 """How every service is served: settings, limits, health, process life."""
 
 import argparse
+import asyncio
 import gc
 import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import uvicorn
 from pydantic import Field, SecretStr, ValidationError
@@ -19,12 +20,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authcore.errors import TemporarilyUnavailable
+from authcore.http_protocol import BoundedHeadProtocol
 from authcore.telemetry import configure_tracing
 
 Check = Callable[[], Awaitable[None]]
 """Returns when a dependency can be used; raises `TemporarilyUnavailable` when not."""
 
 MAX_HEADER_BYTES = 16 * 1024
+BODY_TIMEOUT_SECONDS = 15.0
 
 
 class ServiceSettings(BaseSettings):
@@ -49,13 +52,13 @@ class ServiceSettings(BaseSettings):
 S = TypeVar("S", bound=ServiceSettings)
 
 
-def load_settings(kind: type[S]) -> S:
+def load_settings(kind: type[S], **given: str) -> S:
     """Read settings from the environment, or end the process with one line for each that is missing or wrong.
 
-    The values themselves are never shown: one of them may be a secret.
+    What is given goes before the environment. The values are never shown: one of them may be a secret.
     """
     try:
-        return kind()
+        return kind(**cast("dict[str, Any]", given))
     except ValidationError as error:
         prefix = kind.model_config.get("env_prefix", "")
         for problem in error.errors(include_input=False, include_url=False):
@@ -69,7 +72,10 @@ def load_settings(kind: type[S]) -> S:
 
 
 class RequestLimits:
-    """ASGI: refuses oversized header blocks (431) and bodies (413) before anything else looks at them."""
+    """ASGI: refuses header blocks over 16 KiB (431), bodies that are too large (413) or too slow (408).
+
+    What the server itself does with endless headers is `http_protocol.py`.
+    """
 
     def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
         self._app = app
@@ -84,34 +90,57 @@ class RequestLimits:
         if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
             await PlainTextResponse("Request header fields too large\n", 431)(scope, receive, send)
             return
-        read = 0
-        refused = False
-
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > self._max_body_bytes:
-                raise _BodyTooLargeError
-            return message
+        body = _BoundedBody(receive, self._max_body_bytes)
+        answered = False
 
         async def watched(message: Message) -> None:
-            nonlocal refused
-            if read <= self._max_body_bytes:
+            nonlocal answered
+            if body.refusal is None:
                 await send(message)
-            elif not refused:
+            elif not answered:
                 # Whatever the application makes of the interrupted read, this is the answer.
-                refused = True
-                await PlainTextResponse("Request body too large\n", 413)(scope, receive, send)
+                answered = True
+                await body.refusal(scope, receive, send)
 
         try:
-            await self._app(scope, counted, watched)
-        except _BodyTooLargeError:
+            await self._app(scope, body.receive, watched)
+        except _BodyRefusedError:
             await watched({"type": "http.response.start"})
 
 
-class _BodyTooLargeError(Exception):
+class _BodyRefusedError(Exception):
     pass
+
+
+class _BoundedBody:
+    """Receives one request body, no more than so many bytes and in no more than so much time."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._max_bytes = max_bytes
+        self._deadline = asyncio.get_running_loop().time() + BODY_TIMEOUT_SECONDS
+        self._bytes = 0
+        self._complete = False
+        self.refusal: Response | None = None
+
+    async def receive(self) -> Message:
+        """Return the next message. After the body, waiting for a disconnect may last as long as it likes."""
+        if self._complete:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise self._refused(408, "The request body did not arrive in time\n") from None
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > self._max_bytes:
+            raise self._refused(413, "Request body too large\n")
+        self._complete = not message.get("more_body", False)
+        return message
+
+    def _refused(self, status: int, text: str) -> _BodyRefusedError:
+        self.refusal = PlainTextResponse(text, status, {"connection": "close"})
+        return _BodyRefusedError()
 
 
 def health_routes(checks: Mapping[str, Check]) -> list[Route]:
@@ -171,12 +200,20 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
-    # One line for each outbound request, with its URL: more than an operator wants to read.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    # httpx writes a line for each outbound request; aiosqlite at DEBUG every statement with its values.
+    for noisy in ("httpx", "aiosqlite"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     # What start-up made lives as long as the process: keep it out of every later collection.
     gc.collect()
     gc.freeze()
-    uvicorn.run(
+    uvicorn.Server(server_config(app, settings)).run()
+    if provider is not None:
+        provider.shutdown()
+
+
+def server_config(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
+    """Return how every service is served."""
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -187,6 +224,9 @@ def serve(app: ASGIApp, settings: ServiceSettings, *, service_name: str) -> None
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         timeout_keep_alive=65,
+        http=BoundedHeadProtocol,
+        # Nobody speaks WebSocket here, and uvicorn's would log the headers of an upgrade, tokens included.
+        ws="none",
+        # Nothing here depends on who a proxy says the client is.
+        proxy_headers=False,
     )
-    if provider is not None:
-        provider.shutdown()

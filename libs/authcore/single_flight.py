@@ -19,12 +19,16 @@ class SingleFlight(Generic[K, T]):
 
     async def run(self, key: K, work: Callable[[], Awaitable[T]]) -> T:
         """Return or raise what `work` does; it is started only if none is under way for `key`."""
+        return await asyncio.shield(self.start(key, work))
+
+    def start(self, key: K, work: Callable[[], Awaitable[T]]) -> "asyncio.Task[T]":
+        """Start `work` if none is under way for `key`, and wait for nothing. Return the task that runs."""
         flight = self._flights.get(key)
         if flight is None:
             flight = asyncio.create_task(_await(work))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._land(key, done))
-        return await asyncio.shield(flight)
+        return flight
 
     def _land(self, key: K, flight: "asyncio.Task[T]") -> None:
         if self._flights.get(key) is flight:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import Any, Protocol
 
 from joserfc import jws, jwt
@@ -17,15 +16,20 @@ from authcore.claims import (
     audience_of,
     confirmation_of,
     context_of,
+    delegation_id_of,
+    first_claim,
     first_text,
     parse_scope,
 )
 from authcore.clock import Clock
-from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience
+from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience, WrongIssuer
 
 ASYMMETRIC_ALGORITHMS = frozenset(
     {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
 )
+
+MAX_NUMERIC_DATE = 2**53
+"""Beyond it, readers of JSON disagree about what the number is (RFC 8259 §6)."""
 
 _COMPACT_JWS = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -69,32 +73,35 @@ def is_compact_jws(token: str) -> bool:
     return _COMPACT_JWS.fullmatch(token) is not None
 
 
-class SignedJwts:
-    """Reads JWTs of certain types, signed with certain algorithms by keys of one source."""
+class TokenValidator:
+    """Turns a JWT into a `VerifiedToken`, or refuses it."""
 
-    def __init__(
-        self,
-        keys: KeySource,
-        *,
-        algorithms: frozenset[str],
-        token_types: frozenset[str] | None,
-        max_bytes: int,
-    ) -> None:
+    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
+        self._profile = profile
         self._keys = keys
-        self._accepted = algorithms
-        self._token_types = token_types
-        self._max_bytes = max_bytes
+        self._now = now
         # Unknown header parameters are ignored (RFC 7515 §4); `crit` ones are still refused.
-        self._registry = jws.JWSRegistry(algorithms=sorted(algorithms), strict_check_header=False)
+        self._registry = jws.JWSRegistry(algorithms=sorted(profile.algorithms), strict_check_header=False)
 
-    async def claims(self, token: str) -> Mapping[str, Any]:
-        """Return the claims; on return the signature is good.
+    async def validate(self, token: str) -> VerifiedToken:
+        """Return the verified claims.
 
         Raises:
-            InvalidToken: malformed, of another type, or not signed by a known key.
+            InvalidToken: for every reason a token can be wrong.
             TemporarilyUnavailable: the keys could not be fetched.
         """
-        if len(token) > self._max_bytes or not is_compact_jws(token):
+        return self._check(await self.signed_claims(token))
+
+    async def signed_claims(self, token: str) -> Mapping[str, Any]:
+        """Return what the issuer signed for this audience, whatever it says of subject and lifetime.
+
+        For statements that are not tokens (RFC 8417, RFC 9701): the caller checks the rest.
+
+        Raises:
+            InvalidToken: type, algorithm, signature, issuer or audience is wrong.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
+        if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
             raise InvalidToken("The token is malformed")
         header = self._header(token)
         alg, kid = self._algorithm(header), header.get("kid")
@@ -103,8 +110,12 @@ class SignedJwts:
         key = await self._keys.key_for(kid, alg)
         try:
             claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
-        except (JoseError, ValueError, RecursionError) as error:
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise BadSignature("The token's signature is invalid", reason=type(error).__name__) from None
+        if claims.get("iss") != self._profile.issuer:
+            raise WrongIssuer("The token is from another issuer")
+        if not audience_of(claims) & self._profile.audience:
+            raise WrongAudience("The token is for another audience")
         return claims
 
     def _header(self, token: str) -> Mapping[str, Any]:
@@ -115,45 +126,17 @@ class SignedJwts:
 
     def _algorithm(self, header: Mapping[str, Any]) -> str:
         alg = header.get("alg")
-        if not isinstance(alg, str) or alg not in self._accepted:
+        if not isinstance(alg, str) or alg not in self._profile.algorithms:
             raise UnknownKey("The token is signed with an algorithm that is not accepted")
-        accepted = self._token_types
+        accepted = self._profile.token_types
         if accepted is not None:
             typ = header.get("typ")
             if not isinstance(typ, str) or typ.lower().removeprefix("application/") not in accepted:
                 raise InvalidToken("The token is of the wrong type")
         return alg
 
-
-class TokenValidator:
-    """Turns a JWT into a `VerifiedToken`, or refuses it."""
-
-    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
-        self._profile = profile
-        self._now = now
-        self._signed = SignedJwts(
-            keys,
-            algorithms=profile.algorithms,
-            token_types=profile.token_types,
-            max_bytes=profile.max_token_bytes,
-        )
-
-    async def validate(self, token: str) -> VerifiedToken:
-        """Return the verified claims.
-
-        Raises:
-            InvalidToken: for every reason a token can be wrong.
-            TemporarilyUnavailable: the keys could not be fetched.
-        """
-        return self._check(await self._signed.claims(token))
-
     def _check(self, claims: Mapping[str, Any]) -> VerifiedToken:
         profile, now, skew = self._profile, self._now(), self._profile.clock_skew_seconds
-        if claims.get("iss") != profile.issuer:
-            raise InvalidToken("The token is from another issuer")
-        audience = audience_of(claims)
-        if not audience & profile.audience:
-            raise WrongAudience("The token is for another audience")
         expires_at = numeric_date(claims, "exp")
         if expires_at is None:
             raise InvalidToken("The token has no expiry")
@@ -163,20 +146,20 @@ class TokenValidator:
             moment = numeric_date(claims, name)
             if moment is not None and now < moment - skew:
                 raise InvalidToken("The token is not valid yet")
-        subject = first_text(claims, ("sub",))
+        names = profile.claim_names
+        subject = first_text(claims, names.subject)
         if subject is None:
             raise InvalidToken("The token has no subject")
-        names = profile.claim_names
         return VerifiedToken(
             issuer=profile.issuer,
             subject=subject,
-            audience=audience,
-            scope=parse_scope(next((claims[n] for n in names.scope if n in claims), None)),
+            audience=audience_of(claims),
+            scope=parse_scope(first_claim(claims, names.scope)),
             expires_at=expires_at,
             issued_at=numeric_date(claims, "iat"),
             token_id=first_text(claims, ("jti",)),
             client_id=first_text(claims, names.client),
-            delegation_id=first_text(claims, names.delegation),
+            delegation_id=delegation_id_of(claims, names.delegation),
             context=context_of(claims),
             actors=actors_of(claims),
             confirmation=confirmation_of(claims),
@@ -187,12 +170,12 @@ def numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
     """Return the claim in whole seconds, or `None` if it is absent (RFC 7519 §2).
 
     Raises:
-        InvalidToken: it is not a number.
+        InvalidToken: it is not a number, or none that a date could be.
     """
     value = claims.get(name)
     if value is None:
         return None
-    # JSON knows fractions, and Python's parser knows NaN and Infinity (RFC 7519 §2).
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    # JSON knows fractions and numbers without end, and Python's parser NaN and Infinity (RFC 7519 §2).
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < MAX_NUMERIC_DATE:
         raise InvalidToken(f"The token's {name} is malformed")
     return int(value)

@@ -43,7 +43,9 @@ def create_app(
     feed = DelegationFeed(deaf_after_seconds=settings.deaf_after_seconds) if redis_url else None
     broker = _broker(settings, client, feed, now)
     authenticator = _authenticator(settings, broker, jwks, feed, now)
-    upstream = Upstream(StocksApi(client, settings.api_url), settings.api_audience, broker)
+    # Pools of their own: whoever floods us with unknown tokens fills the broker's, not the API's.
+    api_client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, broker)
     sessions = StreamableHTTPSessionManager(
         create_server(upstream, version=version("mcp-gateway")),
         # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
@@ -60,10 +62,15 @@ def create_app(
         origins=settings.allowed_origins,
     )
 
+    endpoint = _with_cors(guard, settings)
+    # One resource, with and without a slash at the end: clients write its URL either way.
+    endpoint_paths = {settings.path, settings.path.rstrip("/") + "/"}
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(client)
+            await stack.enter_async_context(api_client)
             if feed is not None:
                 await stack.enter_async_context(feed.listening(redis_url))
             await stack.enter_async_context(sessions.run())
@@ -73,15 +80,17 @@ def create_app(
         title=settings.resource_name,
         lifespan=lifespan,
         # The MCP SDK makes the span of an MCP request; two of them would be two traces for some agents.
-        telemetry=fastapi_telemetry(settings.path),
+        telemetry=fastapi_telemetry(*endpoint_paths),
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         routes=[
             *health_routes({"signing keys": jwks.check}),
             *metadata_routes(settings),
-            Route(settings.path, _with_cors(guard, settings)),
+            *(Route(path, endpoint) for path in endpoint_paths),
         ],
+        # A redirect would answer before the guard, and lead to whatever host the request names.
+        redirect_slashes=False,
     )
     app.add_middleware(RequestLimits, max_body_bytes=MAX_BODY_BYTES)
     return app

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from authcore.claims import format_scope
 from authcore.client_assertion import ClientAssertionSigner
@@ -25,12 +26,15 @@ from mcp_gateway.memory import TokenMemory
 EXPIRY_MARGIN_SECONDS = 5
 """A cached token is not used in its last seconds: it has to live until the API has read it."""
 
+_ERROR_CODE = re.compile(r"[a-z_]{1,40}")
+
 ExchangeKey = tuple[bytes, str, str]
 """Fingerprint of the subject token, audience, scopes."""
 
 
 class _Exchanged(BaseModel):
-    access_token: str
+    access_token: str = Field(pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$")
+    token_type: Literal["Bearer"]
     expires_in: int
 
 
@@ -152,12 +156,11 @@ def _error_code(response: BoundedResponse) -> str | None:
         code = document.get("error")
     except (ValueError, AttributeError, RecursionError):
         return None
-    return code if isinstance(code, str) else None
+    # Only a code of the usual form goes into a log.
+    return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None
 
 
 def _unexpected(what: str, response: BoundedResponse) -> NoReturn:
     reason = f"{what} at the broker answered {response.status} {_error_code(response) or response.media_type}"
-    retry_after = response.headers.get("retry-after", "")
-    seconds = min(int(retry_after), 60) if retry_after.isascii() and retry_after.isdigit() else 5
     # A cause chain would carry the response, and with it perhaps a token, into a log.
-    raise TemporarilyUnavailable(reason=reason, retry_after_seconds=seconds) from None
+    raise TemporarilyUnavailable(reason=reason, retry_after_seconds=response.retry_after_seconds) from None

@@ -6,6 +6,7 @@ RFC 6750 §3 (challenges), RFC 9728 §5 (where to get a token), MCP 2026-07-28 a
 import logging
 from collections.abc import Awaitable, Callable
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,8 +14,9 @@ from authcore.bearer import bearer_token
 from authcore.challenge import bearer_challenge
 from authcore.claims import covers
 from authcore.errors import InsufficientScope, OAuthError, TemporarilyUnavailable
-from authcore.oauth2_types import NO_STORE
+from authcore.oauth2_types import NO_STORE, ErrorResponse
 from mcp_gateway.caller import SCOPE_KEY, Caller
+from mcp_gateway.hosts import normal_host
 from mcp_gateway.messages import MalformedMessage, parse_message
 from mcp_gateway.policy import INITIAL_SCOPE, required_scope
 
@@ -66,6 +68,9 @@ class Guard:
         except OAuthError as error:
             await self._refusal(error)(scope, receive, send)
             return
+        except ClientDisconnect:
+            # What has arrived is not what was meant: nothing of it is carried out (RFC 9112 §8).
+            return
         except MalformedMessage as error:
             await JSONResponse(error.document(), 400)(scope, receive, send)
             return
@@ -75,7 +80,7 @@ class Guard:
     def _misdirected(self, scope: Scope) -> Response | None:
         """Refuse other hosts and foreign web pages: DNS rebinding (MCP, streamable HTTP, security)."""
         hosts = _values(scope, b"host")
-        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
+        if len(hosts) != 1 or normal_host(hosts[0]) not in self._hosts:
             return PlainTextResponse("Misdirected request\n", 421)
         origins = _values(scope, b"origin")
         if any(origin not in self._origins for origin in origins):
@@ -93,7 +98,7 @@ class Guard:
                 error, scope=INITIAL_SCOPE, resource_metadata=self._resource_metadata
             )
             headers = {"www-authenticate": challenge}
-        document = {"error": error.error or "unauthorized", "error_description": description}
+        document = ErrorResponse(error=error.error, error_description=description).document()
         return JSONResponse(document, error.status, headers | NO_STORE)
 
     def _last_word(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
@@ -137,8 +142,10 @@ async def _read_body(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body", False):
+        if not message.get("more_body", False):
             return bytes(body)
 
 

@@ -20,7 +20,7 @@ SCOPES_SUPPORTED: Final = tuple(sorted({scope for scopes in TOOL_SCOPES.values()
 def required_scope(message: Mapping[str, Any]) -> frozenset[str]:
     """Return all scopes the operation of a JSON-RPC message needs.
 
-    The body decides, never a header. A tool that does not exist needs none: the server says that it does
+    The body decides, never a header. A tool without a rule needs none here: to the server it does
     not exist.
     """
     if message.get("method") != "tools/call":

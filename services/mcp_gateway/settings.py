@@ -13,6 +13,7 @@ from authcore.clock import system_clock
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
+from mcp_gateway.hosts import normal_host, normal_url
 from mcp_gateway.memory import UNANNOUNCED_SECONDS
 
 
@@ -75,10 +76,12 @@ class Settings(ServiceSettings):
     @field_validator("resource")
     @classmethod
     def _is_canonical(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an http(s) URL without query and fragment (RFC 8707 §2)")
-        return value
+        return normal_url(value)
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_normal(cls, value: frozenset[str]) -> frozenset[str]:
+        return frozenset(normal_host(host) for host in value)
 
     @field_validator("broker_client_key_file")
     @classmethod
@@ -125,7 +128,7 @@ class Settings(ServiceSettings):
     @property
     def hosts(self) -> frozenset[str]:
         """The `Host` headers that name us."""
-        return self.allowed_hosts or frozenset({urlsplit(self.resource).netloc})
+        return self.allowed_hosts or frozenset({normal_host(urlsplit(self.resource).netloc)})
 
     @property
     def audience(self) -> frozenset[str]:

@@ -1,9 +1,10 @@
 """Client of the stocks API: one tool call becomes one request with a token for the API alone."""
 
 import json
-from typing import Any, cast
+from typing import Final, cast
 
 import httpx
+from pydantic import BaseModel, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 
 from authcore.errors import TemporarilyUnavailable
 from authcore.http_client import BoundedResponse, send_bounded
@@ -23,6 +24,21 @@ class UpstreamUnavailable(Exception):
     """The API did not answer, or not in its own format. The same call may succeed later."""
 
 
+class StockPrice(BaseModel):
+    """One stock as the API describes it. What is not described here does not reach the agent."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str
+    region: str
+    currency: str
+    price: FiniteFloat
+
+
+_STOCKS: Final = TypeAdapter(list[StockPrice])
+
+
 class StocksApi:
     """Calls the API; knows its paths and its problems (RFC 9457)."""
 
@@ -30,19 +46,20 @@ class StocksApi:
         self._client = client
         self._url = url.rstrip("/")
 
-    async def list_stocks(self, access_token: str) -> list[dict[str, Any]]:
+    async def list_stocks(self, access_token: str) -> list[StockPrice]:
         """Return the stocks the token's user may see.
 
         Raises:
             UpstreamRefused: the API answered 4xx.
             UpstreamUnavailable: it did not answer, or not in its own format.
         """
-        document = await self._get("/stocks", access_token)
-        if not isinstance(document, list):
-            raise UpstreamUnavailable("the list of stocks is not a list")
-        return cast("list[dict[str, Any]]", document)
+        body = await self._get("/stocks", access_token)
+        try:
+            return _STOCKS.validate_json(body)
+        except ValidationError:
+            raise UpstreamUnavailable("its list of stocks is not one") from None
 
-    async def _get(self, path: str, access_token: str) -> object:
+    async def _get(self, path: str, access_token: str) -> bytes:
         request = self._client.build_request(
             "GET",
             self._url + path,
@@ -53,7 +70,7 @@ class StocksApi:
         except TemporarilyUnavailable as error:
             raise UpstreamUnavailable(error.reason) from error
         if response.status == 200:
-            return _json(response)
+            return response.body
         if 400 <= response.status < 500:
             problem = _problem(response)
             raise UpstreamRefused(
@@ -64,13 +81,12 @@ class StocksApi:
         raise UpstreamUnavailable(f"it answered {response.status}")
 
 
-def _json(response: BoundedResponse) -> object:
-    try:
-        return json.loads(response.body)
-    except (ValueError, RecursionError):
-        raise UpstreamUnavailable("its answer is not JSON") from None
-
-
 def _problem(response: BoundedResponse) -> dict[str, object]:
-    document = _json(response) if response.media_type == "application/problem+json" else None
+    """Return the members of a problem document; none if the refusal has no such document."""
+    if response.media_type != "application/problem+json":
+        return {}
+    try:
+        document: object = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
     return cast("dict[str, object]", document) if isinstance(document, dict) else {}

@@ -43,6 +43,10 @@ def create_app(
         description="Prices of the stocks of the caller's region.",
         lifespan=lifespan,
         telemetry=fastapi_telemetry(),
+        redirect_slashes=False,
+        # The OpenAPI document is served; its viewers would load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
         routes=list(health_routes({"signing keys": jwks.check})),
     )
     app.include_router(prices.router)

@@ -1,6 +1,5 @@
 """The composition root of the token broker, and its endpoints for tokens."""
 
-import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -9,31 +8,29 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from opentelemetry import metrics
 
 from authcore.background import in_background
-from authcore.claims import ClaimNames
-from authcore.client_assertion import ClientAssertionSigner, ClientAssertionVerifier, StaticKeys
+from authcore.client_assertion import ClientAssertionVerifier
 from authcore.clock import Clock, system_clock, system_milliseconds
 from authcore.delegation_feed import DelegationFeed
 from authcore.forms import MAX_FORM_BYTES, read_form
 from authcore.http_client import pooled_client
-from authcore.jwks import JwksClient, parse_key_set
+from authcore.jwks import JwksClient
 from authcore.redis_client import BoundedRedis, connect
-from authcore.security_events import SecurityEventVerifier
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
-from authcore.validator import TokenProfile, TokenValidator
 from token_broker import revocation_endpoints
 from token_broker.announcements import Announcements
-from token_broker.authorization_server import AuthorizationServer
-from token_broker.client_auth import Caller, ClientAuthentication, ReplayGuard
+from token_broker.client_auth import ClientAuthentication, ReplayGuard
 from token_broker.delegations import CacheResult, DelegationStore
-from token_broker.exchange import Exchange, TargetValidators, exchange_response, parse_exchange
+from token_broker.exchange import Exchange, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
+from token_broker.profiles import load_profile
 from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer, parse_ring
-from token_broker.settings import CallerSettings, Settings, private_jwk
+from token_broker.settings import Settings
 from token_broker.single_flight import ReplicaLocks
 from token_broker.state import Broker, State, broker_of
+from token_broker.upstream import Upstream, caller_of
 
 DEAF_AFTER_SECONDS = 3.0
 LOCK_MARGIN_SECONDS = 1.0
@@ -104,6 +101,7 @@ def create_app(
         lifespan=lifespan,
         telemetry=fastapi_telemetry(),
         openapi_url=None,
+        redirect_slashes=False,
         routes=list(health_routes({"redis": redis.check, "signing keys": jwks.check})),
     )
     app.include_router(router)
@@ -122,17 +120,9 @@ def _broker(
     locks: ReplicaLocks,
     now: Clock,
 ) -> Broker:
-    callers = {name: _caller(name, caller) for name, caller in settings.callers.items()}
+    profile = load_profile(settings.profile)
+    callers = {name: caller_of(name, caller, profile) for name, caller in settings.callers.items()}
     sealer = Sealer(parse_ring(settings.sealing_key.get_secret_value()))
-    signer = ClientAssertionSigner(settings.client_id, private_jwk(settings.client_key), now=now)
-    server = AuthorizationServer(
-        client,
-        signer,
-        issuer=settings.issuer,
-        introspection_endpoint=settings.introspection_endpoint,
-        token_endpoint=settings.token_endpoint,
-        deadline_seconds=settings.http_deadline_seconds,
-    )
     store = DelegationStore(
         redis,
         sealer,
@@ -141,58 +131,25 @@ def _broker(
         tombstone_seconds=settings.tombstone_seconds,
         count=_cache_counter(),
     )
-
-    def validator(audience: frozenset[str]) -> TokenValidator:
-        profile = TokenProfile(
-            issuer=settings.issuer,
-            audience=audience,
-            algorithms=settings.signing_algorithms,
-            token_types=frozenset(kind.lower() for kind in settings.token_types),
-            clock_skew_seconds=settings.clock_skew_seconds,
-            claim_names=ClaimNames(delegation=settings.delegation_claims),
-        )
-        return TokenValidator(profile, jwks, now=now)
-
-    resources = frozenset[str]().union(*(caller.resource for caller in callers.values()))
-    audiences = frozenset[str]().union(*(caller.audiences for caller in callers.values()))
-    introspection = Introspection(store, server, validator(resources), sealer, feed, locks, now=now)
-    targets = TargetValidators({audience: validator(frozenset({audience})) for audience in audiences})
-    verifier = ClientAssertionVerifier(
-        frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
-    )
+    upstream = Upstream(settings, profile, client, jwks, now=now)
+    subjects = upstream.subjects(callers.values(), sealer)
+    introspection = Introspection(store, subjects, profile, feed, locks, now=now)
+    targets = upstream.targets(callers.values())
     revocation = Revocation(
         store,
         Announcements(redis, now=system_milliseconds, heartbeat_seconds=settings.heartbeat_seconds),
         heartbeat_seconds=settings.heartbeat_seconds,
     )
-    events = SecurityEventVerifier(
-        jwks,
-        issuer=settings.issuer,
-        audience=settings.url,
-        algorithms=settings.signing_algorithms,
-        clock_skew_seconds=settings.clock_skew_seconds,
-        now=now,
+    verifier = ClientAssertionVerifier(
+        frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
     )
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(introspection, store, server, targets, feed, locks, now=now),
+        exchange=Exchange(introspection, store, upstream.server, targets, profile, feed, locks, now=now),
         revocation=revocation,
-        pushed_events=PushedEvents(events, revocation, redis),
+        pushed_events=PushedEvents(upstream.events(), revocation, redis),
         now=now,
-    )
-
-
-def _caller(client_id: str, settings: CallerSettings) -> Caller:
-    bare = settings.resource.rstrip("/")
-    return Caller(
-        client_id=client_id,
-        keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode()))),
-        # One resource, with and without a trailing slash: clients write its URL either way.
-        resource=frozenset({bare, bare + "/"}) if bare else frozenset(),
-        audiences=settings.audiences,
-        scopes=settings.scopes,
-        operator=settings.operator,
     )
 
 

@@ -26,13 +26,15 @@ from authcore.oauth2_types import (
     TokenResponse,
 )
 from authcore.validator import TokenValidator
-from token_broker.adapters.rfc8693 import TokenRequest
-from token_broker.authorization_server import AuthorizationServer, process_exchange
+from token_broker.adapters.token_request import TokenRequest
+from token_broker.authorization_server import AuthorizationServer, InteractionRequired
 from token_broker.client_auth import Caller
 from token_broker.delegations import AlreadyRevoked, DelegationStore, exchanged
-from token_broker.introspection import Introspection, Subject, misbehaviour
+from token_broker.introspection import Introspection
+from token_broker.profiles import Profile
 from token_broker.sealing import fingerprint
 from token_broker.single_flight import Flights, ReplicaLocks
+from token_broker.subjects import Subject, misbehaviour
 
 DEAD = "The subject token is not active"
 
@@ -54,6 +56,8 @@ class Issued:
     tag: str
     """The delegation it belongs to."""
     jwt: str = field(repr=False)
+    expires_at: int
+    """When it stops being given out: with the token or with its subject, whichever is first."""
 
 
 def parse_exchange(form: Form) -> ExchangeRequest:
@@ -88,7 +92,7 @@ def exchange_response(issued: Issued, *, now: int) -> Response:
     """Return the successful answer (RFC 8693 §2.2.1); its lifetime counts from now, not from the exchange."""
     document = TokenResponse(
         access_token=issued.jwt,
-        expires_in=max(issued.token.expires_at - now, 0),
+        expires_in=max(issued.expires_at - now, 0),
         scope=format_scope(issued.token.scope),
         issued_token_type=TOKEN_TYPE_ACCESS_TOKEN,
     ).document()
@@ -98,8 +102,9 @@ def exchange_response(issued: Issued, *, now: int) -> Response:
 class TargetValidators:
     """One validator for each audience that callers may ask for."""
 
-    def __init__(self, validators: dict[str, TokenValidator]) -> None:
+    def __init__(self, validators: dict[str, TokenValidator], profile: Profile) -> None:
         self._validators = validators
+        self._profile = profile
 
     async def validate(self, jwt: str, audience: str) -> VerifiedToken:
         """Return the claims of a token for `audience` and nobody else.
@@ -109,7 +114,7 @@ class TargetValidators:
             TemporarilyUnavailable: the keys could not be fetched.
         """
         token = await self._validators[audience].validate(jwt)
-        if token.audience != frozenset({audience}):
+        if token.audience != frozenset({self._profile.target(audience).aud}):
             raise InvalidToken("The token is for more than the audience asked for")
         return token
 
@@ -123,6 +128,7 @@ class Exchange:
         store: DelegationStore,
         server: AuthorizationServer,
         validators: TargetValidators,
+        profile: Profile,
         feed: DelegationFeed,
         locks: ReplicaLocks,
         *,
@@ -132,6 +138,7 @@ class Exchange:
         self._store = store
         self._server = server
         self._validators = validators
+        self._profile = profile
         self._feed = feed
         self._now = now
         self._flights = Flights[Issued](locks)
@@ -155,7 +162,7 @@ class Exchange:
         if subject is None:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
-        wanted = TokenRequest(request.subject_token, request.audience, scope)
+        wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject)
         issued = await self._flights.run(
             _flight(wanted, subject),
             lambda: self._recall(wanted, subject),
@@ -163,6 +170,8 @@ class Exchange:
         )
         if self._feed.is_revoked(subject.delegation.tag):
             raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
+        # Where the server does not narrow scopes, another caller's limits may have let more pass.
+        caller.require_scope(issued.token.scope)
         return issued
 
     async def _recall(self, request: TokenRequest, subject: Subject) -> Issued | None:
@@ -187,15 +196,22 @@ class Exchange:
                 exchanged(request.audience, request.scope),
                 jwt,
                 expires_at=issued.token.expires_at,
-                subject_expires_at=subject.token.expires_at,
+                subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
             )
         except AlreadyRevoked:
             raise InvalidGrant(DEAD, reason="revoked while the exchange was under way") from None
         return issued
 
     async def _ask(self, request: TokenRequest) -> str:
+        if self._profile.exchange.adapter == "assertion_7523" and await self._introspection.is_dead(
+            request.subject_token
+        ):
+            # We vouch for the subject, so we must know, not remember.
+            raise InvalidGrant(DEAD)
         try:
-            return process_exchange(await self._server.send_exchange(request))
+            return await self._server.exchange(request)
+        except InteractionRequired:
+            raise
         except InvalidGrant:
             # Redis may still call it active.
             await self._store.forget(request.subject_token)
@@ -208,10 +224,10 @@ class Exchange:
 
     async def _checked(self, jwt: str, request: TokenRequest, subject: Subject) -> Issued:
         token = await self._validators.validate(jwt, request.audience)
-        problem = _violation(token, request.scope, subject.token, now=self._now())
+        problem = _violation(token, request.scope, subject, self._profile, now=self._now())
         if problem is not None:
             raise InvalidToken("The token is wider than its subject", reason=problem)
-        return Issued(token, subject.delegation.tag, jwt)
+        return Issued(token, subject.delegation.tag, jwt, min(token.expires_at, subject.expires_at))
 
 
 def _flight(request: TokenRequest, subject: Subject) -> str:
@@ -232,20 +248,21 @@ def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> froz
 
 
 def _violation(
-    token: VerifiedToken, scope: frozenset[str], subject: VerifiedToken, *, now: int
+    token: VerifiedToken, scope: frozenset[str], subject: Subject, profile: Profile, *, now: int
 ) -> str | None:
     """Return how the token exceeds its subject or the request, or nothing."""
-    if token.subject != subject.subject:
+    relaxed = profile.relaxations
+    if token.subject != subject.token.subject:
         return "another subject"
-    if not token.scope or not token.scope <= scope or not covers(subject.scope, token.scope):
-        return "no scope, or more than was asked for"
-    if token.expires_at > subject.expires_at:
+    if not token.scope or not covers(subject.token.scope, token.scope):
+        return "no scope, or more than the subject's"
+    if not token.scope <= scope and relaxed.scope_not_narrowed is None:
+        return "more scope than was asked for"
+    if token.expires_at > subject.expires_at and relaxed.outlives_subject is None:
         return "it outlives the subject token"
     if token.expires_at <= now:
         return "it has expired"
-    if (
-        None not in (token.delegation_id, subject.delegation_id)
-        and token.delegation_id != subject.delegation_id
-    ):
+    known, told = subject.token.delegation_id, token.delegation_id
+    if None not in (known, told) and known != told and relaxed.delegation_not_carried is None:
         return "another delegation"
     return None

@@ -1,7 +1,5 @@
 """Introspection of access tokens (RFC 7662): from an opaque token to the JWT that stands for it."""
 
-import logging
-from dataclasses import dataclass, field
 from typing import Any
 
 from fastapi import Response
@@ -11,34 +9,17 @@ from authcore.bearer import MAX_BEARER_BYTES
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
 from authcore.delegation_feed import DelegationFeed
-from authcore.errors import InvalidToken, TemporarilyUnavailable, WrongAudience
+from authcore.errors import InvalidToken
 from authcore.oauth2_types import DELEGATION_TAG_HEADER, MEDIA_TYPE_JWT, NO_STORE, WireModel
-from authcore.validator import TokenValidator
-from token_broker.authorization_server import AuthorizationServer, process_introspection
 from token_broker.client_auth import Caller
-from token_broker.delegations import (
-    PHANTOM,
-    AlreadyRevoked,
-    Delegation,
-    DelegationStore,
-    delegation_of,
-)
+from token_broker.delegations import PHANTOM, AlreadyRevoked, DelegationStore
 from token_broker.inactive_tokens import InactiveTokens
-from token_broker.sealing import Sealer, fingerprint
+from token_broker.profiles import Profile
+from token_broker.sealing import fingerprint
 from token_broker.single_flight import Flights, ReplicaLocks
-
-logger = logging.getLogger(__name__)
+from token_broker.subjects import Subject, SubjectSource
 
 INACTIVE = "The token is not active"
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """An active subject token: its claims, its delegation and the JWT that stands for it."""
-
-    token: VerifiedToken
-    delegation: Delegation
-    jwt: str = field(repr=False)
 
 
 class Introspection:
@@ -47,18 +28,16 @@ class Introspection:
     def __init__(
         self,
         store: DelegationStore,
-        server: AuthorizationServer,
-        validator: TokenValidator,
-        sealer: Sealer,
+        source: SubjectSource,
+        profile: Profile,
         feed: DelegationFeed,
         locks: ReplicaLocks,
         *,
         now: Clock,
     ) -> None:
         self._store = store
-        self._server = server
-        self._validator = validator
-        self._sealer = sealer
+        self._source = source
+        self._profile = profile
         self._feed = feed
         self._now = now
         self._inactive = InactiveTokens(now=now)
@@ -74,7 +53,7 @@ class Introspection:
             return None
         try:
             subject = await self._flights.run(
-                fingerprint(token), lambda: self._recall(token), lambda: self._ask_unless_inactive(token)
+                fingerprint(token), lambda: self._recall(token), lambda: self._ask(token)
             )
         except InvalidToken:
             return None
@@ -83,7 +62,7 @@ class Introspection:
         if self._feed.is_revoked(subject.delegation.tag):
             # The look-up was shared with somebody who had begun it before the revocation.
             return None
-        return subject if subject.token.expires_at > self._now() else None
+        return subject if subject.expires_at > self._now() else None
 
     async def is_dead(self, token: str) -> bool:
         """Tell whether the authorization server calls the token inactive now, whatever Redis remembers.
@@ -91,11 +70,10 @@ class Introspection:
         Raises:
             TemporarilyUnavailable: it did not say.
         """
-        try:
-            await self._ask(token)
-        except InvalidToken:
-            return True
-        return False
+        if await self._source.active(token):
+            return False
+        await self._store.forget(token)
+        return True
 
     async def _recall(self, token: str) -> Subject | None:
         found = await self._store.find(token)
@@ -103,54 +81,29 @@ class Introspection:
             return None
         if found.revoked:
             raise InvalidToken(INACTIVE, reason="its delegation was revoked")
-        # It was verified before it was kept; since then its key may have been withdrawn.
-        try:
-            subject = None if found.phantom is None else await self._verified(found.phantom, token)
-        except InvalidToken:
-            return None
-        return subject if subject is not None and subject.delegation.tag == found.tag else None
-
-    async def _ask_unless_inactive(self, token: str) -> Subject:
-        if self._inactive.holds(token):
-            raise InvalidToken(INACTIVE, reason="called inactive a moment ago")
-        return await self._ask(token)
+        kept = found.phantom
+        return None if kept is None else await self._source.recall(kept, token, found.tag)
 
     async def _ask(self, token: str) -> Subject:
-        phantom = process_introspection(await self._server.send_introspection(token))
-        if phantom is None:
+        if self._inactive.holds(token):
+            raise InvalidToken(INACTIVE, reason="called inactive a moment ago")
+        subject = await self._source.ask(token)
+        if subject is None:
             self._inactive.add(token)
             await self._store.forget(token)
             raise InvalidToken(INACTIVE)
-        try:
-            subject = await self._verified(phantom, token)
-        except WrongAudience:
-            # Good, but not here: that is no misbehaviour.
-            raise
-        except InvalidToken as error:
-            raise misbehaviour(f"the JWT of introspection: {error.reason}") from None
-        expires_at = subject.token.expires_at
         try:
             await self._store.write(
                 subject.delegation,
                 token,
                 PHANTOM,
-                phantom,
-                expires_at=expires_at,
-                subject_expires_at=expires_at,
+                self._source.keep(subject),
+                expires_at=subject.expires_at,
+                subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
             )
         except AlreadyRevoked:
             raise InvalidToken(INACTIVE, reason="revoked while it was asked about") from None
         return subject
-
-    async def _verified(self, phantom: str, token: str) -> Subject:
-        verified = await self._validator.validate(phantom)
-        return Subject(verified, delegation_of(verified, token, self._sealer), phantom)
-
-
-def misbehaviour(reason: str) -> TemporarilyUnavailable:
-    """Return the error for an answer of the authorization server that must not be passed on; it is logged."""
-    logger.error("an answer of the authorization server was refused: %s", reason)
-    return TemporarilyUnavailable("The authorization server gave an unacceptable answer", reason=reason)
 
 
 class IntrospectionResponse(WireModel):

@@ -25,6 +25,8 @@ _ERRORS: Final[dict[str, type[OAuthError]]] = {
     for kind in (AccessDenied, InvalidGrant, InvalidRequest, InvalidScope, InvalidTarget, InvalidToken)
 }
 
+_TELLABLE: Final = frozenset({*_ERRORS.values(), TemporarilyUnavailable})
+
 
 @dataclass(frozen=True, slots=True)
 class Landing:
@@ -39,10 +41,11 @@ class Landing:
     def to_fields(self) -> dict[str, str]:
         """Return the stream's entry."""
         fields = {"flight": self.flight, "owner": self.owner, "outcome": "kept"}
-        if not self.finished:
-            return fields | {"outcome": "gone"}
-        if self.error is None:
+        if self.error is None and self.finished:
             return fields
+        if self.error is None or type(self.error) not in _TELLABLE:
+            # It says more than a landing can: whoever waits has to hear it for himself.
+            return fields | {"outcome": "gone"}
         fields |= {"outcome": str(self.error.error), "description": self.error.description}
         if isinstance(self.error, TemporarilyUnavailable):
             fields["retry_after"] = str(self.error.retry_after_seconds)

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 
 from authcore.errors import OAuthError
 from authcore.refusals import oauth_refusal
+from token_broker.authorization_server import InteractionRequired
 from token_broker.client_auth import OperatorUnknown
 
 logger = logging.getLogger(__name__)
@@ -24,10 +25,12 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
     """
     if isinstance(error, OperatorUnknown):
         return oauth_refusal(error, authenticate='Bearer realm="token broker"')
+    claims = error.claims if isinstance(error, InteractionRequired) else None
     if authorization is None:
-        return oauth_refusal(error)
+        return oauth_refusal(error, claims=claims)
     scheme = _SCHEME.match(authorization)
-    return oauth_refusal(error, authenticate=f'{scheme[0] if scheme else "Basic"} realm="token broker"')
+    authenticate = f'{scheme[0] if scheme else "Basic"} realm="token broker"'
+    return oauth_refusal(error, authenticate=authenticate, claims=claims)
 
 
 def add_refusals(app: FastAPI) -> None:

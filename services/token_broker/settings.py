@@ -1,6 +1,7 @@
 """`BROKER_*`: what the broker is told by its environment."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from authcore.jwks import parse_key_set
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
-from authcore.validator import ASYMMETRIC_ALGORITHMS
+from token_broker.profiles import Profile, load_profile
 from token_broker.sealing import parse_ring
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -70,14 +71,35 @@ class Settings(ServiceSettings):
     allow_plain_http: bool = Field(
         default=False, description="reach the authorization server without TLS though it is not on loopback"
     )
+    profile: str = Field(
+        default="embedded",
+        validate_default=True,
+        description="which authorization server product: a shipped profile, or the path of a file",
+    )
     issuer: str = Field(description="the authorization server, exactly as in the `iss` of its tokens")
     jwks_uri: str = Field(description="where it publishes its signing keys")
-    introspection_endpoint: str = Field(description="its introspection endpoint")
+    introspection_endpoint: str = Field(
+        default="",
+        validate_default=True,
+        description="its introspection endpoint, unless the profile does without",
+    )
     token_endpoint: str = Field(description="its token endpoint")
     client_id: str = Field(default="token-broker", description="who we are there")
     client_key_file: Path | None = Field(default=None, description="file with our private JWK")
     client_key: SecretStr = Field(
         default=SecretStr(""), validate_default=True, description="our private JWK, without a file"
+    )
+    client_secret_file: Path | None = Field(default=None, description="file with our secret there")
+    client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="our secret there, if the profile authenticates with one",
+    )
+    assertion_key_file: Path | None = Field(default=None, description="file with the key of our assertions")
+    assertion_key: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="private JWK that vouches for users, if the profile exchanges by our own assertions",
     )
     redis_url_file: Path | None = Field(default=None, description="file with the URL of Redis")
     redis_url: SecretStr = Field(
@@ -94,16 +116,6 @@ class Settings(ServiceSettings):
         default={},
         validate_default=True,
         description="JSON: client id -> {jwks, resource, audiences, scopes, operator}",
-    )
-    signing_algorithms: frozenset[str] = Field(
-        default=frozenset({"ES256"}),
-        description="accepted signature algorithms of the authorization server, as a JSON array",
-    )
-    token_types: frozenset[str] = Field(
-        default=frozenset({"at+jwt"}), description="accepted `typ` of its tokens, as a JSON array"
-    )
-    delegation_claims: tuple[str, ...] = Field(
-        default=("delegationId",), description="claims that name the delegation, as a JSON array"
     )
     clock_skew_seconds: int = Field(default=30, ge=0, le=300)
     cache_leeway_seconds: int = Field(
@@ -134,12 +146,21 @@ class Settings(ServiceSettings):
         except (ValueError, RecursionError):
             raise ValueError("not JSON") from None
 
+    @field_validator("profile")
+    @classmethod
+    def _can_be_loaded(cls, value: str) -> str:
+        load_profile(value)
+        return value
+
     # Pydantic runs `before` validators from the last to the first: a file is read, then decoded.
-    @field_validator("client_key", "redis_url", "sealing_key", "callers", mode="before")
+    @field_validator(
+        "client_key", "client_secret", "assertion_key", "redis_url", "sealing_key", "callers", mode="before"
+    )
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
         found = given_or_from_file(value, info)
-        if not (found.get_secret_value() if isinstance(found, SecretStr) else found):
+        empty = not (found.get_secret_value() if isinstance(found, SecretStr) else found)
+        if empty and _is_needed(info):
             raise ValueError(f"give it, or BROKER_{(info.field_name or '').upper()}_FILE")
         return found
 
@@ -150,17 +171,11 @@ class Settings(ServiceSettings):
             raise ValueError("nobody may ask this broker for tokens")
         return value
 
-    @field_validator("client_key")
+    @field_validator("client_key", "assertion_key")
     @classmethod
-    def _signs(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
-        ClientAssertionSigner(str(info.data.get("client_id")), private_jwk(value), now=system_clock)
-        return value
-
-    @field_validator("signing_algorithms")
-    @classmethod
-    def _are_asymmetric(cls, value: frozenset[str]) -> frozenset[str]:
-        if not value or not value <= ASYMMETRIC_ALGORITHMS:
-            raise ValueError("must be asymmetric signature algorithms")
+    def _signs(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            ClientAssertionSigner("", private_jwk(value), now=system_clock)
         return value
 
     @field_validator("sealing_key")
@@ -178,6 +193,8 @@ class Settings(ServiceSettings):
     @field_validator("url", "issuer", "jwks_uri", "introspection_endpoint", "token_endpoint")
     @classmethod
     def _is_url(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.field_name == "introspection_endpoint" and not _is_needed(info):
+            return value
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
             raise ValueError("must be an http(s) URL")
@@ -185,6 +202,21 @@ class Settings(ServiceSettings):
         if parts.scheme == "http" and not may_be_plain and parts.hostname not in _LOOPBACK:
             raise ValueError("must be https: tokens and keys pass here (or BROKER_ALLOW_PLAIN_HTTP=true)")
         return value
+
+
+def _is_needed(info: ValidationInfo) -> bool:
+    """Tell whether the profile needs a setting that others do without."""
+    name = info.data.get("profile")
+    # Without a profile, which is a complaint of its own, nobody knows.
+    profile = None if name is None else load_profile(name)
+    needed: dict[str, Callable[[Profile], bool]] = {
+        "client_key": lambda profile: profile.client.authentication == "private_key_jwt",
+        "client_secret": lambda profile: profile.client.authentication != "private_key_jwt",
+        "assertion_key": lambda profile: profile.exchange.adapter == "assertion_7523",
+        "introspection_endpoint": lambda profile: profile.introspection.asks,
+    }
+    tells = needed.get(info.field_name or "")
+    return tells is None or (profile is not None and tells(profile))
 
 
 def private_jwk(value: SecretStr) -> dict[str, Any]:

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from authcore.claims import actors_of, audience_of, common, context_of, covers, format_scope, parse_scope
+from authcore.claims import (
+    actors_of,
+    audience_of,
+    common,
+    context_of,
+    covers,
+    delegation_id_of,
+    format_scope,
+    parse_scope,
+)
 from authcore.errors import InvalidToken
 
 
@@ -60,3 +69,31 @@ def test_missing_context_claims_are_named() -> None:
     assert context_of({}).missing() == ("region", "client_type", "client_assurance_level")
     full = {"region": "USA", "client_type": "mcp", "client_assurance_level": 0}
     assert context_of(full).missing() == ()
+
+
+@pytest.mark.parametrize(
+    ("names", "delegation"),
+    [
+        (("delegationId",), None),
+        (("delegationId", "sid"), "s1"),
+        (("sid+azp",), "s1~agent"),
+        (("sid+missing", "azp"), "agent"),
+        (("/ext/grant",), "g1"),
+        (("/ext/grant+sid",), "g1~s1"),
+        (("/ext/a~1b~0c",), "escaped"),
+        (("/ext/grant/below", "/missing/x"), None),
+        (("https://names.example/id",), "by a URL"),
+    ],
+)
+def test_a_delegation_is_named_by_the_first_claims_that_are_all_there(
+    names: tuple[str, ...], delegation: str | None
+) -> None:
+    ext = {"grant": "g1", "a/b~c": "escaped"}
+    claims = {"sid": "s1", "azp": "agent", "ext": ext, "https://names.example/id": "by a URL"}
+    assert delegation_id_of(claims, names) == delegation
+
+
+@pytest.mark.parametrize("sid", [1, "", "a~b"])
+def test_a_part_that_could_make_two_delegations_one_is_refused(sid: object) -> None:
+    with pytest.raises(InvalidToken):
+        delegation_id_of({"sid": sid, "azp": "agent"}, ("sid+azp",))

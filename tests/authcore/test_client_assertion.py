@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from joserfc.jws import extract_compact
 
 from authcore.client_assertion import (
     ClientAssertionSigner,
@@ -95,3 +96,17 @@ def test_a_public_or_symmetric_key_cannot_sign() -> None:
     ):
         with pytest.raises(ValueError, match="client key"):
             ClientAssertionSigner("gateway", jwk, now=Clock())
+
+
+def test_a_certificate_is_named_by_its_thumbprint() -> None:
+    key = ec_key("c1").as_dict(private=True) | {"x5t#S256": "thumbprint"}
+    form = ClientAssertionSigner("gateway", key, now=Clock()).parameters(AUDIENCE)
+    header = extract_compact(form["client_assertion"].encode()).headers()
+    assert header == {"alg": "ES256", "typ": "JWT", "kid": "c1", "x5t#S256": "thumbprint"}
+
+
+def test_a_statement_about_somebody_else_proves_no_client() -> None:
+    world = World()
+    said = jwt.decode(world.signer.assertion("john", AUDIENCE), world.key).claims
+    assert (said["iss"], said["sub"], said["exp"]) == ("gateway", "john", NOW + 60)
+    assert claimed_client(world.signer.assertion("john", AUDIENCE)) == "john"

@@ -11,6 +11,7 @@ from joserfc.util import urlsafe_b64encode
 from authcore.errors import InvalidToken, TemporarilyUnavailable
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient, JwksPolicy, parse_key_set
+from tests.support.eventually import eventually
 from tests.support.issuer import JWKS_URI, Clock, Issuer, ec_key
 
 
@@ -32,11 +33,24 @@ async def test_one_fetch_serves_every_caller(world: World) -> None:
     assert world.issuer.fetches == 1
 
 
-async def test_an_old_set_is_fetched_again(world: World) -> None:
+async def test_an_old_set_is_used_while_a_new_one_is_fetched(world: World) -> None:
     await world.jwks.key_for("k1", "ES256")
     world.clock.seconds += world.policy.max_age_seconds
+    world.issuer.published = [ec_key("k2")]
+    assert (await world.jwks.key_for("k1", "ES256")).kid == "k1"
+    await eventually(lambda: world.issuer.fetches == 2)
+    assert (await world.jwks.key_for("k2", "ES256")).kid == "k2"
+    with pytest.raises(InvalidToken):
+        await world.jwks.key_for("k1", "ES256")
+
+
+async def test_an_issuer_that_hangs_does_not_hold_up_known_keys(world: World) -> None:
     await world.jwks.key_for("k1", "ES256")
-    assert world.issuer.fetches == 2
+    world.clock.seconds += world.policy.max_age_seconds
+    world.issuer.hang = asyncio.Event()
+    async with asyncio.timeout(1):
+        assert (await world.jwks.key_for("k1", "ES256")).kid == "k1"
+    world.issuer.hang.set()
 
 
 async def test_a_new_key_is_found_when_it_is_first_used(world: World) -> None:
@@ -114,7 +128,8 @@ async def test_a_bad_set_never_replaces_a_good_one(world: World, kind: str) -> N
     world.issuer.fail = lambda: httpx.Response(200, content=BAD_SETS[kind])
     world.clock.seconds += world.policy.max_age_seconds
     assert (await world.jwks.key_for("k1", "ES256")).kid == "k1"
-    assert world.issuer.fetches == 2
+    await eventually(lambda: world.issuer.fetches == 2)
+    assert (await world.jwks.key_for("k1", "ES256")).kid == "k1"
 
 
 async def test_redirects_are_not_followed(world: World) -> None:
@@ -133,7 +148,7 @@ async def test_a_key_serves_only_its_own_algorithm(world: World) -> None:
 async def test_without_a_key_id_the_set_must_leave_no_choice(world: World) -> None:
     assert (await world.jwks.key_for(None, "ES256")).kid == "k1"
     world.issuer.published.append(ec_key("k2"))
-    world.clock.seconds += world.policy.max_age_seconds
+    world.clock.seconds += world.policy.max_stale_seconds + 1
     with pytest.raises(InvalidToken):
         await world.jwks.key_for(None, "ES256")
 

@@ -64,7 +64,7 @@ async def test_an_event_of_another_kind_is_good_and_means_nothing_here(
         ("invalid_issuer", {"iss": "https://evil.test"}),
         ("invalid_issuer", {"iss": None}),
         ("invalid_audience", {"aud": "https://other.test"}),
-        ("invalid_audience", {"aud": None}),
+        ("invalid_request", {"aud": None}),
         ("invalid_request", {"aud": [1]}),
         ("invalid_request", {"iat": NOW + 31}),
         ("invalid_request", {"iat": None}),

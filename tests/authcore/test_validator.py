@@ -86,3 +86,28 @@ async def test_an_oversized_token_is_refused_before_it_is_parsed() -> None:
 def test_a_profile_that_could_not_be_secure_is_refused(profile: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"profile needs|asymmetric"):
         token_profile(**profile)
+
+
+async def test_a_statement_needs_neither_expiry_nor_subject_but_all_else() -> None:
+    issuer = Issuer()
+    statements = validator(issuer, token_types=frozenset({"secevent+jwt"}))
+    header = {"typ": "secevent+jwt"}
+    claims = await statements.signed_claims(issuer.sign(header, exp=None, sub=None, events={"a": {}}))
+    assert claims["events"] == {"a": {}}
+    for wrong in (
+        issuer.sign(exp=None, sub=None),
+        issuer.sign(header, exp=None, sub=None, iss="https://evil.test"),
+        issuer.sign(header, exp=None, sub=None, aud="https://other.test"),
+        issuer.sign(header, exp=None, sub=None, aud=None),
+        Issuer().sign(header, exp=None, sub=None),
+    ):
+        with pytest.raises(InvalidToken):
+            await statements.signed_claims(wrong)
+
+
+async def test_a_user_may_be_named_by_another_claim() -> None:
+    issuer = Issuer()
+    by_oid = validator(issuer, claim_names=ClaimNames(subject=("oid",)))
+    assert (await by_oid.validate(issuer.sign(oid="object-1"))).subject == "object-1"
+    with pytest.raises(InvalidToken):
+        await by_oid.validate(issuer.sign())

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_ACCESS_TOKEN
 from authserver.app import create_app
+from authserver.event_delivery import Backoff
 from authserver.policy import POLICY, Policy
 from authserver.public_fetch import Resolver, system_resolver
 from authserver.settings import Settings
@@ -176,7 +177,7 @@ class AuthServer:
     async def verified(self, token: str) -> jwt.Token:
         """Decode a JWT with the published keys."""
         published = (await self.http.get(f"{self.issuer}/jwks")).json()
-        return jwt.decode(token, KeySet.import_key_set(published), algorithms=["ES256"])
+        return jwt.decode(token, KeySet.import_key_set(published), algorithms=["ES256", "PS256", "RS256"])
 
     def state_files(self) -> list[Path]:
         return sorted(self.directory.glob("state.sqlite*"))
@@ -194,13 +195,16 @@ async def serving(
     transport: httpx.AsyncBaseTransport | None = None,
     resolver: Resolver = system_resolver,
     policy: Policy = POLICY,
+    backoff: Backoff | None = None,
     **changes: Any,
 ) -> AsyncGenerator[AuthServer]:
     clock, broker_key = clock or Clock(), broker_key or ec_key("broker")
     # Nothing but a test that says so may reach for a network.
     transport = transport or httpx.MockTransport(_no_network)
     configured = settings(directory / "state.sqlite", broker_key, **changes)
-    app = create_app(configured, transport=transport, resolver=resolver, now=clock, policy=policy)
+    app = create_app(
+        configured, transport=transport, resolver=resolver, now=clock, policy=policy, backoff=backoff
+    )
     async with LifespanManager(app) as manager:
         server = AuthServer(manager.app, clock, broker_key, configured.issuer, directory)
         yield server

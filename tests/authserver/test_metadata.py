@@ -25,7 +25,7 @@ async def test_the_metadata_is_the_same_at_every_well_known_path(server: AuthSer
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
     assert document["client_id_metadata_document_supported"] is True
-    assert document["scopes_supported"] == ["stocks/read"]
+    assert document["scopes_supported"] == ["stocks", "stocks/read", "stocks/trade"]
 
 
 async def test_an_issuer_without_a_path_is_served_at_the_root(tmp_path: Path) -> None:
@@ -40,10 +40,10 @@ async def test_an_issuer_without_a_path_is_served_at_the_root(tmp_path: Path) ->
 async def test_every_advertised_endpoint_is_there(server: AuthServer) -> None:
     document = (await server.http.get(f"/.well-known/oauth-authorization-server{PATH}")).json()
     endpoints = [value for name, value in document.items() if name.endswith(("_endpoint", "jwks_uri"))]
-    assert len(endpoints) == 5
+    assert len(endpoints) == 7
     for url in endpoints:
         assert (await server.http.get(url)).status_code != 404
-    unbuilt = ("revocation_endpoint", "pushed_authorization_request_endpoint", "userinfo_endpoint")
+    unbuilt = ("device_authorization_endpoint", "userinfo_endpoint")
     assert not any(name in document for name in unbuilt)
 
 
@@ -57,9 +57,11 @@ async def test_the_mcp_sdk_reads_the_metadata(server: AuthServer) -> None:
 async def test_the_key_set_holds_public_es256_keys_only(server: AuthServer) -> None:
     response = await server.http.get(f"{ISSUER}/jwks")
     assert response.headers["content-type"] == "application/jwk-set+json"
-    (key,) = response.json()["keys"]
-    assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
-    assert "d" not in key
+    keys = response.json()["keys"]
+    assert len(keys) == 2
+    for key in keys:
+        assert (key["kty"], key["crv"], key["alg"], key["use"]) == ("EC", "P-256", "ES256", "sig")
+        assert "d" not in key
 
 
 async def test_keys_and_tokens_survive_a_restart(tmp_path: Path) -> None:
@@ -117,8 +119,13 @@ async def test_health_and_counters_answer(server: AuthServer) -> None:
     await server.exchange("nonsense")
     assert await server.counters() == {
         "authorization": 1,
+        "pushed_authorization": 0,
         "registration": 1,
         "authorization_code": 1,
+        "client_credentials": 0,
+        "jwt_bearer": 0,
+        "refresh_token": 0,
         "token_exchange": 2,
         "introspection": 1,
+        "revocation": 0,
     }

@@ -42,6 +42,12 @@ def test_an_issuer_that_cannot_be_compared_exactly_is_refused(tmp_path: Path, is
         {"client_id": "x", "token_endpoint_auth_method": "client_secret_basic"},
         {"client_id": "x", "token_endpoint_auth_method": "none", "introspection": True, "grant_types": []},
         {"client_id": "x", "token_endpoint_auth_method": "none"},
+        {
+            "client_id": "x",
+            "token_endpoint_auth_method": "client_secret_basic",
+            "client_secret": "x",
+            "grant_types": ["client_credentials"],
+        },
         {"client_id": "", "jwks": public_jwks(ec_key())},
         {"client_id": "x", "jwks": public_jwks(ec_key()), "typo": 1},
     ],
@@ -121,6 +127,8 @@ def test_the_policy_for_reading_stocks() -> None:
     assert (terms.access_token_seconds, terms.client_type, terms.assurance_level) == (900, "mcp", 1)
     assert terms.consent_required
     assert POLICY.terms(frozenset({"stocks/read"}), "private_key_jwt").assurance_level == 2
+    assert POLICY.terms(frozenset({"stocks/read", "stocks/trade"}), "none").access_token_seconds == 300
+    assert [name for name, scope in POLICY.scopes.items() if scope.without_user] == ["stocks/read"]
     assert POLICY.agent_grant_types == {"authorization_code"}
 
 
@@ -140,5 +148,5 @@ async def test_what_can_no_longer_matter_is_swept_away_and_the_rest_stays(
             "client_assertions",
         ):
             assert await database.all(f"SELECT * FROM {table}") == []  # noqa: S608  our own names
-        for table in ("delegations", "consents", "clients", "signing_keys"):
-            assert len(await database.all(f"SELECT * FROM {table}")) == 1  # noqa: S608
+        for table, kept in {"delegations": 1, "consents": 1, "clients": 1, "signing_keys": 2}.items():
+            assert len(await database.all(f"SELECT * FROM {table}")) == kept  # noqa: S608

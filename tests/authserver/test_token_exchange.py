@@ -78,6 +78,45 @@ async def test_an_exchanged_token_cannot_get_back_what_it_gave_up(tmp_path: Path
         assert_refused(await server.exchange(narrowed, scope="stocks/trade"), "invalid_scope")
 
 
+async def test_a_scope_contains_what_is_below_it(server: AuthServer) -> None:
+    token = await server.token(scope="stocks")
+    for scope in ("stocks", "stocks/read", "stocks/trade", "stocks/read stocks/trade"):
+        answer = (await server.exchange(token, scope=scope)).json()
+        assert (answer["scope"], unverified(answer["access_token"])["scope"]) == (scope, scope)
+    read = (await server.exchange(token, scope="stocks/read")).json()["access_token"]
+    for scope in ("stocks", "stocks/trade", "stocks/read/all", "stock"):
+        assert_refused(await server.exchange(read, scope=scope), "invalid_scope")
+    assert_refused(await server.exchange(token, scope="stocks/unknown"), "invalid_scope")
+
+
+@pytest.mark.parametrize(
+    ("actors", "claim", "allowed"),
+    [
+        (None, None, True),
+        ({BROKER}, {"sub": BROKER}, True),
+        ({BROKER, "other"}, None, True),
+        ({"other"}, {"sub": "other"}, False),
+        (set[str](), None, False),
+    ],
+)
+async def test_policy_names_who_may_act(
+    tmp_path: Path, actors: set[str] | None, claim: dict[str, str] | None, allowed: bool
+) -> None:
+    may_act = None if actors is None else frozenset(actors)
+    policy = Policy(
+        scopes={"stocks/read": ScopePolicy(description="Read", purpose="read", may_act=may_act)},
+        default_scope=frozenset({"stocks/read"}),
+    )
+    async with serving(tmp_path, policy=policy) as server:
+        token = await server.token()
+        assert (await server.introspect(token)).json().get("may_act") == claim
+        response = await server.exchange(token)
+        if allowed:
+            assert response.status_code == 200
+        else:
+            assert_refused(response, "invalid_request")
+
+
 async def test_an_audience_that_is_not_the_clients_is_refused(server: AuthServer) -> None:
     token = await server.token()
     for audience in (MCP, OTHER_API, "https://evil.example", "token-broker", None):

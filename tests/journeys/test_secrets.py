@@ -29,6 +29,11 @@ async def used_tokens(system: System) -> list[str]:
         for bad in refused:
             await system.call(bad)
         await system.stocks(phantom)
+        # A server that speaks WebSocket logs an upgrade whole.
+        upgrade = {"connection": "upgrade", "upgrade": "websocket", "authorization": f"Bearer {token}"}
+        addresses = system.stack.addresses
+        for url in (addresses.mcp, addresses.broker, addresses.api, addresses.issuer):
+            await system.http.get(url, params={"access_token": exchanged}, headers=upgrade)
         tokens += [token, phantom, exchanged, *refused]
     return tokens
 

@@ -58,7 +58,7 @@ class FakeBroker:
             return httpx.Response(400, json={"error": "invalid_grant"})
         claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
         claims["scope"] = form["scope"]
-        document = {"access_token": self.issuer.sign(**claims), "expires_in": 900}
+        document = {"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
         return httpx.Response(200, json=document, headers=self._tag(form["subject_token"]))
 
     def _tag(self, token: str) -> dict[str, str]:

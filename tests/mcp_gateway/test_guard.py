@@ -8,7 +8,7 @@ import pytest
 
 from tests.mcp_gateway.conftest import METADATA, Gateway
 from tests.support.forgery import FORGERIES
-from tests.support.messages import MODERN, call_message
+from tests.support.messages import LEGACY, MODERN, call_message
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
@@ -30,7 +30,8 @@ async def test_a_request_without_a_token_is_challenged_with_metadata_and_scope_a
 async def test_other_schemes_count_as_no_credentials(gateway: Gateway, header: str) -> None:
     response = await gateway.post(LIST, token=None, headers={"authorization": header})
     assert response.status_code == 401
-    assert "error=" not in response.headers["www-authenticate"].replace("error_description", "")
+    assert "error" not in response.headers["www-authenticate"]
+    assert "error" not in response.json()
 
 
 @pytest.mark.requirement("bearer-header")
@@ -102,6 +103,34 @@ async def test_a_body_over_the_limit_is_refused(gateway: Gateway) -> None:
     assert response.status_code == 413
 
 
+@pytest.mark.parametrize("more", [True, False])
+async def test_a_body_that_breaks_off_is_not_carried_out(gateway: Gateway, more: bool) -> None:
+    body = json.dumps(call_message("fetch-stock-prices")).encode()
+    messages = [
+        {"type": "http.request", "body": body, "more_body": True},
+        {"type": "http.request", "body": b"", "more_body": True} if more else {"type": "http.disconnect"},
+        {"type": "http.disconnect"},
+    ]
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "path": "/mcp",
+        "query_string": b"",
+        "headers": [(b"host", b"mcp.test"), (b"authorization", b"Bearer john")],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await gateway.app(scope, receive, send)
+    assert sent == []
+    assert gateway.network.api_requests == []
+
+
 @pytest.mark.requirement("insufficient-scope")
 async def test_a_call_beyond_the_scope_gets_403_with_all_its_scopes_and_the_api_is_not_asked(
     gateway: Gateway,
@@ -161,6 +190,22 @@ async def test_a_foreign_host_or_origin_is_not_served(gateway: Gateway) -> None:
     assert (await gateway.post(LIST, headers={"origin": "https://evil.test"})).status_code == 403
     assert (await gateway.post(LIST, headers={"origin": "null"})).status_code == 403
     assert gateway.network.broker.introspections == 0
+
+
+@pytest.mark.requirement("canonical-resource")
+@pytest.mark.parametrize("host", ["mcp.test", "MCP.Test", "mcp.test:443"])
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
+async def test_the_resource_is_the_same_in_every_spelling(gateway: Gateway, host: str, path: str) -> None:
+    headers = {"host": host, "authorization": "Bearer john"}
+    assert (await gateway.http.post(path, json=LIST, headers=LEGACY | headers)).status_code == 200
+    assert (await gateway.http.post(path, json=LIST, headers={"host": host})).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["//mcp", "/mcp;x", "/mcp/x", "/MCP", "/./mcp", "/mcp%2f"])
+async def test_no_other_path_leads_anywhere(gateway: Gateway, path: str) -> None:
+    response = await gateway.http.post(path, json=LIST, headers={"host": "evil.test"})
+    assert response.status_code in (404, 421)
+    assert "location" not in response.headers
 
 
 @pytest.mark.requirement("origin-and-host")

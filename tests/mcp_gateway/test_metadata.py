@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from authcore.service import load_settings
+from mcp_gateway.hosts import normal_url
 from mcp_gateway.settings import Settings
 from tests.mcp_gateway.conftest import RESOURCE, Gateway
 from tests.support.issuer import ISSUER
@@ -48,3 +49,24 @@ def test_a_client_key_that_cannot_sign_stops_the_start_with_one_line(
         load_settings(Settings)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("GATEWAY_BROKER_CLIENT_KEY_FILE: ")
+
+
+@pytest.mark.parametrize(
+    ("written", "canonical"),
+    [
+        ("HTTPS://MCP.Demo.example:443/mcp", "https://mcp.demo.example/mcp"),
+        ("http://[::1]:80/mcp", "http://[::1]/mcp"),
+        ("http://127.0.0.1:8080/mcp", "http://127.0.0.1:8080/mcp"),
+        ("https://mcp.demo.example", "https://mcp.demo.example"),
+    ],
+)
+def test_a_resource_has_one_spelling(written: str, canonical: str) -> None:
+    assert normal_url(written) == canonical
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://a/b", "https://", "https://u:p@a/b", "https://a/?b", "https://a/#b", "mcp"]
+)
+def test_what_cannot_be_a_resource_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        normal_url(url)

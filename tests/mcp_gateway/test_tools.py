@@ -9,7 +9,11 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult
 
+from mcp_gateway.policy import TOOL_SCOPES
+from mcp_gateway.server import TOOLS
+from mcp_gateway.tools.tool import GatewayTool
 from tests.mcp_gateway.conftest import API, Gateway
 from tests.support.messages import MODERN, call_message
 
@@ -107,8 +111,16 @@ async def test_the_api_saying_401_to_our_token_is_challenged_in_http(gateway: Ga
 
 @pytest.mark.parametrize(
     "answer",
-    [httpx.Response(500), httpx.Response(200, text="<html>"), httpx.Response(200, json={"stocks": []})],
-    ids=["500", "HTML", "another shape"],
+    [
+        httpx.Response(500),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"stocks": []}),
+        httpx.Response(200, json=[1]),
+        httpx.Response(200, text='[{"id":"A","name":"A","region":"A","currency":"A","price":NaN}]'),
+        httpx.Response(200, text='["\\ud800"]'),
+        httpx.Response(200, text="[" * 100_000),
+    ],
+    ids=["500", "HTML", "another shape", "not stocks", "NaN", "half a character", "nested without end"],
 )
 async def test_an_api_in_trouble_is_an_error_the_model_may_retry(
     gateway: Gateway, answer: httpx.Response
@@ -124,6 +136,32 @@ async def test_a_refusal_of_the_api_reaches_the_model_in_the_apis_words(gateway:
     result = (await gateway.call("fetch-stock-prices", token="bare")).json()["result"]
     assert result["isError"]
     assert "client_assurance_level" in result["content"][0]["text"]
+
+
+async def test_a_tool_that_breaks_tells_the_agent_nothing_of_why(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def breaks(*_: object) -> CallToolResult:
+        raise RuntimeError("planted")
+
+    tool = TOOLS["fetch-stock-prices"]
+    monkeypatch.setitem(TOOLS, "fetch-stock-prices", GatewayTool(tool.definition, breaks))
+    for headers in (None, MODERN | {"mcp-method": "tools/call", "mcp-name": "fetch-stock-prices"}):
+        message = call_message("fetch-stock-prices")
+        message["params"]["_meta"] = modern_meta()
+        response = await gateway.post(message, headers=headers)
+        assert response.json()["error"]["code"] == -32603
+        assert "planted" not in response.text + caplog.text
+
+
+async def test_a_tool_without_a_rule_is_unknown(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOOLS, "no-rule", TOOLS["fetch-stock-prices"])
+    assert (await gateway.call("no-rule")).json()["error"]["code"] == -32602
+    assert gateway.network.api_requests == []
+
+
+def test_every_tool_has_a_rule_and_every_rule_a_tool() -> None:
+    assert set(TOOLS) == set(TOOL_SCOPES)
 
 
 @pytest.mark.requirement("both-eras")

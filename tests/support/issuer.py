@@ -1,5 +1,6 @@
 """An issuer in memory: real keys, real signatures, a JWKS behind an httpx transport."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Issuer:
     published: list[ECKey] = field(default_factory=list[ECKey])
     fetches: int = 0
     fail: Callable[[], httpx.Response] | None = None
+    hang: asyncio.Event | None = None
 
     def __post_init__(self) -> None:
         if not self.published:
@@ -70,6 +72,12 @@ class Issuer:
     def jwks(self) -> bytes:
         return json.dumps({"keys": [key.as_dict(private=False) for key in self.published]}).encode()
 
+    async def answer(self, request: httpx.Request) -> httpx.Response:
+        response = self.respond(request)
+        if self.hang is not None:
+            await self.hang.wait()
+        return response
+
     def respond(self, _: httpx.Request) -> httpx.Response:
         self.fetches += 1
         if self.fail is not None:
@@ -77,4 +85,4 @@ class Issuer:
         return httpx.Response(200, content=self.jwks(), headers={"content-type": "application/jwk-set+json"})
 
     def transport(self) -> httpx.MockTransport:
-        return httpx.MockTransport(self.respond)
+        return httpx.MockTransport(self.answer)

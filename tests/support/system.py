@@ -105,7 +105,9 @@ def payload(token: str) -> dict[str, Any]:
 def signing_key(database: Path) -> ECKey:
     """The authorization server's private key, from its file."""
     with sqlite3.connect(database) as connection:
-        row = connection.execute("SELECT private_jwk FROM signing_keys").fetchone()
+        row = connection.execute(
+            "SELECT private_jwk FROM signing_keys WHERE signs_from IS NOT NULL"
+        ).fetchone()
     connection.close()
     return ECKey.import_key(json.loads(row[0]))
 

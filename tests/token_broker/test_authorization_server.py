@@ -10,10 +10,15 @@ from authcore.errors import InvalidGrant, TemporarilyUnavailable
 from authcore.http_client import BoundedResponse
 from tests.token_broker.conftest import API, Broker, Start
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer, token_response
+from token_broker.adapters.rfc8693 import Rfc8693
+from token_broker.adapters.token_request import Wording
 from token_broker.authorization_server import process_exchange, process_introspection
+from token_broker.profiles import load_profile
 
 JWT = "e30.e30.c2ln"
 """Has the form of a JWT."""
+PROFILE = load_profile("embedded")
+RFC8693 = Rfc8693(Wording(PROFILE.exchange, PROFILE.target))
 
 
 def response(status: int, body: bytes = b"", media_type: str = "application/json") -> BoundedResponse:
@@ -160,16 +165,16 @@ async def test_requests_carry_what_the_rfcs_ask_for(
 def test_an_answer_that_is_no_token_response_is_trouble(changes: dict[str, Any]) -> None:
     body = token_response(JWT, **changes).content
     with pytest.raises(TemporarilyUnavailable):
-        process_exchange(response(200, body))
+        process_exchange(response(200, body), RFC8693)
 
 
 def test_a_dead_subject_is_told_from_trouble_by_status_and_code() -> None:
     dead = response(400, b'{"error": "invalid_grant"}')
     with pytest.raises(InvalidGrant):
-        process_exchange(dead)
+        process_exchange(dead, RFC8693)
     for other in (replace(dead, status=500), response(400, b'{"error": "invalid_grant"}', "text/html")):
         with pytest.raises(TemporarilyUnavailable):
-            process_exchange(other)
+            process_exchange(other, RFC8693)
 
 
 def test_an_unknown_error_code_is_not_repeated() -> None:

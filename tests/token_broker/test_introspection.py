@@ -4,6 +4,7 @@ import httpx
 import pytest
 from joserfc import jwt
 
+from tests.support.eventually import eventually
 from tests.support.issuer import NOW, Clock, ec_key
 from tests.token_broker.conftest import OTHER_KEY, RESOURCE, Broker, Start
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer, jwt_response
@@ -168,6 +169,8 @@ async def test_a_token_signed_with_a_withdrawn_key_is_asked_for_again(
     server.issuer.key = ec_key("k2")
     server.issuer.published = [server.issuer.key]
     clock.seconds += 301
+    assert (await broker.introspect(token)).status_code == 200
+    await eventually(lambda: server.issuer.fetches == 2)
     assert (await broker.introspect(token)).status_code == 200
     assert server.introspections == 2
 

@@ -124,7 +124,7 @@ def caller(**changes: object) -> str:
         ("CALLERS", caller(scopes=["a b"])),
         ("CALLERS", caller(scope=["hunter2"])),
         ("CACHE_LEEWAY_SECONDS", "-1"),
-        ("SIGNING_ALGORITHMS", '["HS256"]'),
+        ("PROFILE", "hunter3"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_with_one_line_that_does_not_repeat_it(
@@ -149,3 +149,48 @@ def test_secrets_do_not_show(environment: pytest.MonkeyPatch) -> None:
     assert "hunter2" not in shown
     assert KEY not in shown
     assert json.loads(PRIVATE)["d"] not in shown
+
+
+def test_a_profile_that_cannot_be_used_stops_the_start_with_its_file_and_line(
+    environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text('extends = "curity"\n[exchange]\nscope = "all"\n')
+    environment.setenv("BROKER_PROFILE", str(path))
+    (line,) = complaints(capsys)
+    assert line.startswith(f"BROKER_PROFILE: Value error, {path}:3: exchange.scope: Input should be 'send'")
+
+
+def secret_profile(tmp_path: Path) -> str:
+    path = tmp_path / "secret.toml"
+    path.write_text('extends = "curity"\n[client]\nauthentication = "client_secret_post"\n')
+    return str(path)
+
+
+def test_with_a_client_secret_no_key_is_needed(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    environment.setenv("BROKER_PROFILE", secret_profile(tmp_path))
+    environment.delenv("BROKER_CLIENT_KEY")
+    environment.setenv("BROKER_CLIENT_SECRET", "hunter2")
+    assert "hunter2" not in repr(load_settings(Settings))
+
+
+def test_a_profile_without_introspection_needs_no_endpoint_for_it(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("BROKER_PROFILE", "auth0")
+    environment.delenv("BROKER_INTROSPECTION_ENDPOINT")
+    load_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("profile", "name"),
+    [("secret", "BROKER_CLIENT_SECRET"), ("hydra", "BROKER_ASSERTION_KEY")],
+)
+def test_what_a_profile_needs_besides_has_no_default(
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    profile: str,
+    name: str,
+) -> None:
+    environment.setenv("BROKER_PROFILE", secret_profile(tmp_path) if profile == "secret" else profile)
+    (line,) = complaints(capsys)
+    assert line.startswith(f"{name}: ")

@@ -47,8 +47,8 @@ async def _run(upstream: Upstream, caller: Caller, arguments: Mapping[str, Any])
     if arguments:
         return failed(f"{NAME} takes no arguments. Call it again with an empty object.")
     token = await upstream.token_for(caller, TOOL_SCOPES[NAME])
-    stocks = await upstream.api.list_stocks(token)
-    # The text is the API's own document, for clients that know nothing of structured content.
+    stocks = [stock.model_dump() for stock in await upstream.api.list_stocks(token)]
+    # The text is the same document, for clients that know nothing of structured content.
     text = json.dumps(stocks, separators=(",", ":"))
     return CallToolResult(
         content=[TextContent(type="text", text=text)], structured_content={"stocks": stocks}
