@@ -128,6 +128,9 @@ def environments(
             "AUTHSERVER_MCP_RESOURCE": addresses.mcp,
             "AUTHSERVER_API_AUDIENCES": json.dumps([API_AUDIENCE]),
             "AUTHSERVER_CLIENTS": json.dumps([broker]),
+            "AUTHSERVER_EVENT_RECEIVERS": json.dumps(
+                [{"url": addresses.broker + "/events", "audience": addresses.broker}]
+            ),
             "AUTHSERVER_ADMIN_PASSWORD_FILE": str(secrets.admin_password),
         },
         BROKER: {
@@ -154,6 +157,7 @@ def environments(
             "GATEWAY_BROKER_URL": addresses.broker,
             "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
             "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
+            "GATEWAY_REDIS_URL_FILE": str(secrets.redis_url),
             "GATEWAY_API_URL": addresses.api,
             "GATEWAY_API_AUDIENCE": API_AUDIENCE,
             "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),

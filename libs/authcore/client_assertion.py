@@ -10,7 +10,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import Key, import_key
 
 from authcore.clock import Clock
-from authcore.errors import InvalidClient, InvalidToken
+from authcore.errors import InvalidClient, InvalidToken, UnknownKey
 from authcore.jwks import fits
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
 from authcore.validator import ASYMMETRIC_ALGORITHMS, TokenProfile, TokenValidator, is_compact_jws
@@ -32,11 +32,11 @@ class StaticKeys:
         """Return the key with this id that fits the algorithm; without an id there must be no choice.
 
         Raises:
-            InvalidToken: there is none.
+            UnknownKey: there is none.
         """
         fitting = [key for key in self._keys if fits(key, alg) and (kid is None or key.kid == kid)]
         if len(fitting) != 1:
-            raise InvalidToken("Signed with an unknown key")
+            raise UnknownKey("Signed with an unknown key")
         return fitting[0]
 
 

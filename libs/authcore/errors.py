@@ -3,7 +3,10 @@
     OAuthError
     ├── MissingCredentials       401, no code      RFC 6750 §3.1
     ├── InvalidToken             401               RFC 6750 §3.1
-    │   └── WrongAudience        401               RFC 6750 §3.1
+    │   ├── WrongAudience        401               RFC 6750 §3.1
+    │   ├── WrongIssuer          401               RFC 6750 §3.1
+    │   ├── UnknownKey           401               RFC 6750 §3.1
+    │   └── BadSignature         401               RFC 6750 §3.1
     ├── InsufficientScope        403               RFC 6750 §3.1
     ├── InvalidRequest           400               RFC 6749 §5.2, RFC 6750 §3.1
     ├── InvalidClient            401               RFC 6749 §5.2
@@ -55,6 +58,18 @@ class InvalidToken(OAuthError):
 
 class WrongAudience(InvalidToken):
     """The issuer signed the token, but for somebody else (RFC 7519 §4.1.3)."""
+
+
+class WrongIssuer(InvalidToken):
+    """Signed with a key of the issuer that is trusted, in the name of another."""
+
+
+class UnknownKey(InvalidToken):
+    """The token is signed with a key, or an algorithm, that the issuer is not known to use."""
+
+
+class BadSignature(InvalidToken):
+    """The signature was not made by the key that the token names."""
 
 
 class InsufficientScope(OAuthError):

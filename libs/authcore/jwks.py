@@ -11,7 +11,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey, import_key
 
 from authcore.clock import Clock
-from authcore.errors import InvalidToken, TemporarilyUnavailable
+from authcore.errors import TemporarilyUnavailable, UnknownKey
 from authcore.http_client import send_bounded
 from authcore.single_flight import SingleFlight
 
@@ -69,7 +69,7 @@ class JwksClient:
         Without a `kid` the set must leave no choice.
 
         Raises:
-            InvalidToken: the issuer has no such key.
+            UnknownKey: the issuer has no such key.
             TemporarilyUnavailable: the keys could not be fetched, so nothing can be said of the token.
         """
         current = await self._fresh()
@@ -82,7 +82,7 @@ class JwksClient:
             current = await self._fresh()
             key = _find(current.keys, kid, alg)
         if key is None:
-            raise InvalidToken("The token is signed with an unknown key")
+            raise UnknownKey("The token is signed with an unknown key")
         return key
 
     async def check(self) -> None:

@@ -20,6 +20,9 @@ MEDIA_TYPE_JWT: Final = "application/jwt"
 MEDIA_TYPE_INTROSPECTION_JWT: Final = "application/token-introspection+jwt"
 """RFC 9701 §4."""
 
+DELEGATION_TAG_HEADER: Final = "delegation-tag"
+"""Beside every token the broker gives out: the name under which the end of its delegation is announced."""
+
 NO_STORE: Final = {"cache-control": "no-store", "pragma": "no-cache"}
 """On every response that could hold a token (RFC 6749 §5.1)."""
 

@@ -22,7 +22,7 @@ from authcore.claims import (
     parse_scope,
 )
 from authcore.clock import Clock
-from authcore.errors import InvalidToken, WrongAudience
+from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience, WrongIssuer
 
 ASYMMETRIC_ALGORITHMS = frozenset(
     {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
@@ -111,9 +111,9 @@ class TokenValidator:
         try:
             claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
         except (JoseError, ValueError, TypeError, RecursionError) as error:
-            raise InvalidToken("The token's signature is invalid", reason=type(error).__name__) from None
+            raise BadSignature("The token's signature is invalid", reason=type(error).__name__) from None
         if claims.get("iss") != self._profile.issuer:
-            raise InvalidToken("The token is from another issuer")
+            raise WrongIssuer("The token is from another issuer")
         if not audience_of(claims) & self._profile.audience:
             raise WrongAudience("The token is for another audience")
         return claims
@@ -127,7 +127,7 @@ class TokenValidator:
     def _algorithm(self, header: Mapping[str, Any]) -> str:
         alg = header.get("alg")
         if not isinstance(alg, str) or alg not in self._profile.algorithms:
-            raise InvalidToken("The token is signed with an algorithm that is not accepted")
+            raise UnknownKey("The token is signed with an algorithm that is not accepted")
         accepted = self._profile.token_types
         if accepted is not None:
             typ = header.get("typ")
@@ -137,13 +137,13 @@ class TokenValidator:
 
     def _check(self, claims: Mapping[str, Any]) -> VerifiedToken:
         profile, now, skew = self._profile, self._now(), self._profile.clock_skew_seconds
-        expires_at = _numeric_date(claims, "exp")
+        expires_at = numeric_date(claims, "exp")
         if expires_at is None:
             raise InvalidToken("The token has no expiry")
         if now >= expires_at + skew:
             raise InvalidToken("The token has expired")
         for name in ("nbf", "iat"):
-            moment = _numeric_date(claims, name)
+            moment = numeric_date(claims, name)
             if moment is not None and now < moment - skew:
                 raise InvalidToken("The token is not valid yet")
         names = profile.claim_names
@@ -156,7 +156,7 @@ class TokenValidator:
             audience=audience_of(claims),
             scope=parse_scope(first_claim(claims, names.scope)),
             expires_at=expires_at,
-            issued_at=_numeric_date(claims, "iat"),
+            issued_at=numeric_date(claims, "iat"),
             token_id=first_text(claims, ("jti",)),
             client_id=first_text(claims, names.client),
             delegation_id=delegation_id_of(claims, names.delegation),
@@ -166,7 +166,12 @@ class TokenValidator:
         )
 
 
-def _numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+def numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
+    """Return the claim in whole seconds, or `None` if it is absent (RFC 7519 §2).
+
+    Raises:
+        InvalidToken: it is not a number, or none that a date could be.
+    """
     value = claims.get(name)
     if value is None:
         return None

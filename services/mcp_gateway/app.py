@@ -12,18 +12,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from authcore.claims import VerifiedToken
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock, system_clock
+from authcore.delegation_feed import DelegationFeed
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
 from authcore.validator import TokenProfile, TokenValidator
-from mcp_gateway.authentication import Authenticator
-from mcp_gateway.broker import Broker, ExchangeKey
-from mcp_gateway.expiring_cache import ExpiringCache
+from mcp_gateway.authentication import Authenticator, Known
+from mcp_gateway.broker import Answer, Broker, ExchangeKey
 from mcp_gateway.guard import Guard
+from mcp_gateway.memory import TokenMemory
 from mcp_gateway.metadata import metadata_routes, metadata_url
 from mcp_gateway.server import create_server
 from mcp_gateway.settings import Settings
@@ -39,8 +39,10 @@ def create_app(
     """Return the gateway. `transport` stands in for the network in tests."""
     client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
     jwks = JwksClient(client, settings.jwks_uri, now=now)
-    broker = _broker(settings, client, now)
-    authenticator = _authenticator(settings, broker, jwks, now)
+    redis_url = settings.redis_url.get_secret_value()
+    feed = DelegationFeed(deaf_after_seconds=settings.deaf_after_seconds) if redis_url else None
+    broker = _broker(settings, client, feed, now)
+    authenticator = _authenticator(settings, broker, jwks, feed, now)
     # Pools of their own: whoever floods us with unknown tokens fills the broker's, not the API's.
     api_client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
     upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, broker)
@@ -54,6 +56,7 @@ def create_app(
     guard = Guard(
         sessions.handle_request,
         authenticator.authenticate,
+        authenticator.recheck,
         resource_metadata=metadata_url(settings),
         hosts=settings.hosts,
         origins=settings.allowed_origins,
@@ -68,6 +71,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(client)
             await stack.enter_async_context(api_client)
+            if feed is not None:
+                await stack.enter_async_context(feed.listening(redis_url))
             await stack.enter_async_context(sessions.run())
             yield
 
@@ -91,16 +96,21 @@ def create_app(
     return app
 
 
-def _broker(settings: Settings, client: httpx.AsyncClient, now: Clock) -> Broker:
+def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed | None, now: Clock) -> Broker:
     key = json.loads(settings.broker_client_key_file.read_text())
     signer = ClientAssertionSigner(settings.broker_client_id, key, now=now)
-    exchanged = ExpiringCache[ExchangeKey, str](
-        max_entries=settings.memory_entries, max_age_seconds=settings.memory_seconds, now=now
+    exchanged = TokenMemory[ExchangeKey, Answer](
+        max_entries=settings.memory_entries,
+        max_age_seconds=settings.memory_age_seconds,
+        feed=feed,
+        now=now,
     )
     return Broker(client, settings.broker_url, signer, now=now, exchanged=exchanged)
 
 
-def _authenticator(settings: Settings, broker: Broker, jwks: JwksClient, now: Clock) -> Authenticator:
+def _authenticator(
+    settings: Settings, broker: Broker, jwks: JwksClient, feed: DelegationFeed | None, now: Clock
+) -> Authenticator:
     profile = TokenProfile(
         issuer=settings.issuer,
         audience=settings.audience,
@@ -108,10 +118,13 @@ def _authenticator(settings: Settings, broker: Broker, jwks: JwksClient, now: Cl
         token_types=frozenset({"at+jwt"}),
         clock_skew_seconds=settings.clock_skew_seconds,
     )
-    verified = ExpiringCache[bytes, VerifiedToken](
-        max_entries=settings.memory_entries, max_age_seconds=settings.memory_seconds, now=now
+    memory = TokenMemory[bytes, Known](
+        max_entries=settings.memory_entries,
+        max_age_seconds=settings.memory_age_seconds,
+        feed=feed,
+        now=now,
     )
-    return Authenticator(broker, TokenValidator(profile, jwks, now=now), verified)
+    return Authenticator(broker, TokenValidator(profile, jwks, now=now), memory, feed)
 
 
 def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:

@@ -1,11 +1,23 @@
 """From a presented token to a verified one, whatever form it has."""
 
+from dataclasses import dataclass
+
 from authcore.claims import VerifiedToken
+from authcore.delegation_feed import DelegationFeed
 from authcore.errors import InvalidToken
 from authcore.single_flight import SingleFlight
 from authcore.validator import TokenValidator, is_compact_jws
-from mcp_gateway.broker import Broker, fingerprint
-from mcp_gateway.expiring_cache import ExpiringCache
+from mcp_gateway.broker import Answer, Broker, fingerprint
+from mcp_gateway.caller import Caller
+from mcp_gateway.memory import TokenMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A verified token and its delegation, if the broker named it."""
+
+    token: VerifiedToken
+    delegation: str | None
 
 
 class Authenticator:
@@ -15,31 +27,52 @@ class Authenticator:
     """
 
     def __init__(
-        self, broker: Broker, validator: TokenValidator, verified: ExpiringCache[bytes, VerifiedToken]
+        self,
+        broker: Broker,
+        validator: TokenValidator,
+        memory: TokenMemory[bytes, Known],
+        feed: DelegationFeed | None,
     ) -> None:
         self._broker = broker
         self._validator = validator
-        self._verified = verified
-        self._verifying = SingleFlight[bytes, VerifiedToken]()
+        self._memory = memory
+        self._feed = feed
+        self._verifying = SingleFlight[bytes, Known]()
 
-    async def authenticate(self, presented: str) -> VerifiedToken:
-        """Return the claims behind the presented token.
+    async def authenticate(self, presented: str) -> Caller:
+        """Return who presents the token.
 
         Raises:
             InvalidToken: it is not acceptable.
             TemporarilyUnavailable: it could not be checked. Never a reason to let it pass.
         """
         key = fingerprint(presented)
-        token = self._verified.get(key)
-        if token is None:
-            token = await self._verifying.run(key, lambda: self._verify(key, presented))
-        return token
+        known = self._memory.get(key)
+        if known is None:
+            known = await self._verifying.run(key, lambda: self._verify(key, presented))
+        caller = Caller(known.token, presented, known.delegation)
+        self.recheck(caller)
+        return caller
 
-    async def _verify(self, key: bytes, presented: str) -> VerifiedToken:
-        jwt = presented if is_compact_jws(presented) else await self._broker.introspect(presented)
-        token = await self._validator.validate(jwt)
+    def recheck(self, caller: Caller) -> None:
+        """Return unless the end of the caller's delegation has been heard by now.
+
+        Raises:
+            InvalidToken: it has.
+        """
+        if self._feed is not None and self._feed.is_revoked(caller.delegation):
+            raise InvalidToken("The access token is expired, revoked or unknown", reason="revoked meanwhile")
+
+    async def _verify(self, key: bytes, presented: str) -> Known:
+        asked = self._memory.ticket()
+        # Nobody tells us the delegation of a JWT that came without the broker: that is remembered briefly.
+        answer = (
+            Answer(presented, None) if is_compact_jws(presented) else await self._broker.introspect(presented)
+        )
+        token = await self._validator.validate(answer.jwt)
         if token.confirmation:
             # Bound to a key whose proof we do not check here: as a bearer token it is a stolen one.
             raise InvalidToken("The token is bound to a key and cannot be used as a bearer token")
-        self._verified.put(key, token, expires_at=token.expires_at)
-        return token
+        known = Known(token, answer.delegation)
+        self._memory.put(key, known, expires_at=token.expires_at, delegation=answer.delegation, asked=asked)
+        return known

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
 import httpx
@@ -13,9 +14,14 @@ from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock
 from authcore.errors import InvalidToken, TemporarilyUnavailable
 from authcore.http_client import BoundedResponse, send_bounded
-from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, MEDIA_TYPE_JWT, TOKEN_TYPE_ACCESS_TOKEN
+from authcore.oauth2_types import (
+    DELEGATION_TAG_HEADER,
+    GRANT_TOKEN_EXCHANGE,
+    MEDIA_TYPE_JWT,
+    TOKEN_TYPE_ACCESS_TOKEN,
+)
 from authcore.single_flight import SingleFlight
-from mcp_gateway.expiring_cache import ExpiringCache
+from mcp_gateway.memory import TokenMemory
 
 EXPIRY_MARGIN_SECONDS = 5
 """A cached token is not used in its last seconds: it has to live until the API has read it."""
@@ -32,6 +38,15 @@ class _Exchanged(BaseModel):
     expires_in: int
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A JWT of the broker's, not verified here, and whose end is its end."""
+
+    jwt: str = field(repr=False)
+    delegation: str | None
+    """The name under which the delegation's end is announced; `None` if the broker did not say."""
+
+
 class Broker:
     """Asks the broker, once for everybody who wants the same."""
 
@@ -42,16 +57,16 @@ class Broker:
         signer: ClientAssertionSigner,
         *,
         now: Clock,
-        exchanged: ExpiringCache[ExchangeKey, str],
+        exchanged: TokenMemory[ExchangeKey, Answer],
     ) -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._signer = signer
         self._now = now
         self._exchanged = exchanged
-        self._exchanging = SingleFlight[ExchangeKey, str]()
+        self._exchanging = SingleFlight[ExchangeKey, Answer]()
 
-    async def introspect(self, token: str) -> str:
+    async def introspect(self, token: str) -> Answer:
         """Return the JWT behind an opaque token. It is not verified here.
 
         Raises:
@@ -65,11 +80,11 @@ class Broker:
         if response.status != 200 or response.media_type != MEDIA_TYPE_JWT:
             _unexpected("introspection", response)
         try:
-            return response.body.decode("ascii")
+            return Answer(response.body.decode("ascii"), _delegation(response))
         except UnicodeDecodeError:
             _unexpected("introspection", response)
 
-    async def exchange(self, token: str, *, audience: str, scope: frozenset[str]) -> str:
+    async def exchange(self, token: str, *, audience: str, scope: frozenset[str]) -> Answer:
         """Return a JWT for `audience` that acts for the token's user, within `scope`.
 
         Raises:
@@ -82,12 +97,14 @@ class Broker:
         if cached is not None:
             return cached
 
-        async def ask() -> str:
+        async def ask() -> Answer:
+            asked = self._exchanged.ticket()
             response = await self._post("/token", _exchange_form(token, audience, wanted))
-            answer = _process_exchange(response)
-            expires_at = self._now() + answer.expires_in - EXPIRY_MARGIN_SECONDS
-            self._exchanged.put(key, answer.access_token, expires_at=expires_at)
-            return answer.access_token
+            document = _process_exchange(response)
+            answer = Answer(document.access_token, _delegation(response))
+            expires_at = self._now() + document.expires_in - EXPIRY_MARGIN_SECONDS
+            self._exchanged.put(key, answer, expires_at=expires_at, delegation=answer.delegation, asked=asked)
+            return answer
 
         return await self._exchanging.run(key, ask)
 
@@ -106,6 +123,10 @@ class Broker:
 def fingerprint(token: str) -> bytes:
     """Return the SHA-256 of a token: what stands for it in memory."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def _delegation(response: BoundedResponse) -> str | None:
+    return response.headers.get(DELEGATION_TAG_HEADER) or None
 
 
 def _exchange_form(token: str, audience: str, scope: str) -> dict[str, str]:

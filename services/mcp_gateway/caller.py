@@ -18,6 +18,8 @@ class Caller:
     token: VerifiedToken
     presented: str = field(repr=False)
     """As the agent sent it: for the broker and for nobody else."""
+    delegation: str | None = None
+    """The name under which its delegation's end is announced, as soon as the broker has told us."""
     refusal: OAuthError | None = None
     """Set while the request runs, when authorization fails after all: the guard then answers in HTTP."""
 

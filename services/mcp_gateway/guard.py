@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authcore.bearer import bearer_token
 from authcore.challenge import bearer_challenge
-from authcore.claims import VerifiedToken, covers
+from authcore.claims import covers
 from authcore.errors import InsufficientScope, OAuthError, TemporarilyUnavailable
 from authcore.oauth2_types import NO_STORE, ErrorResponse
 from mcp_gateway.caller import SCOPE_KEY, Caller
@@ -22,7 +22,9 @@ from mcp_gateway.policy import INITIAL_SCOPE, required_scope
 
 logger = logging.getLogger(__name__)
 
-Authenticate = Callable[[str], Awaitable[VerifiedToken]]
+Authenticate = Callable[[str], Awaitable[Caller]]
+Recheck = Callable[[Caller], None]
+"""Raises `InvalidToken` if the caller's delegation has ended since it was authenticated."""
 
 
 class Guard:
@@ -35,6 +37,7 @@ class Guard:
         self,
         transport: ASGIApp,
         authenticate: Authenticate,
+        recheck: Recheck,
         *,
         resource_metadata: str,
         hosts: frozenset[str],
@@ -42,6 +45,7 @@ class Guard:
     ) -> None:
         self._transport = transport
         self._authenticate = authenticate
+        self._recheck = recheck
         self._resource_metadata = resource_metadata
         self._hosts = hosts
         self._origins = origins
@@ -53,8 +57,7 @@ class Guard:
             await misdirected(scope, receive, send)
             return
         try:
-            presented = bearer_token(scope["headers"])
-            caller = Caller(await self._authenticate(presented), presented)
+            caller = await self._authenticate(bearer_token(scope["headers"]))
             if scope["method"] != "POST":
                 await PlainTextResponse("Method not allowed\n", 405, {"allow": "POST"})(scope, receive, send)
                 return
@@ -101,19 +104,34 @@ class Guard:
     def _last_word(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
         """Answer in HTTP when the token turned out bad while the tool ran: there clients act on it.
 
-        The transport would bury it in a JSON-RPC result under status 200.
+        The transport would bury it in a JSON-RPC result under status 200. The result of a call whose
+        delegation was revoked meanwhile does not leave; of a stream that has begun, nothing more does.
         """
         refused = False
 
         async def send_unless_refused(message: Message) -> None:
             nonlocal refused
-            if message["type"] == "http.response.start" and caller.refusal is not None:
+            if refused:
+                return
+            ended = self._ended(caller)
+            if message["type"] == "http.response.start":
+                refusal = ended or caller.refusal
+                refused = refusal is not None
+                await (send(message) if refusal is None else self._refusal(refusal)(scope, receive, send))
+            elif ended is not None and message.get("more_body"):
                 refused = True
-                await self._refusal(caller.refusal)(scope, receive, send)
-            if not refused:
+                await send({"type": "http.response.body", "body": b""})
+            else:
                 await send(message)
 
         return send_unless_refused
+
+    def _ended(self, caller: Caller) -> OAuthError | None:
+        try:
+            self._recheck(caller)
+        except OAuthError as error:
+            return error
+        return None
 
 
 def _values(scope: Scope, name: bytes) -> list[str]:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
+from authcore.redis_client import require_redis_url
+from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
 from mcp_gateway.hosts import normal_host, normal_url
+from mcp_gateway.memory import UNANNOUNCED_SECONDS
 
 
 class Settings(ServiceSettings):
@@ -43,11 +46,27 @@ class Settings(ServiceSettings):
     allowed_origins: frozenset[str] = Field(
         default=frozenset(), description="web origins that may call us from a browser, as a JSON array"
     )
-    memory_seconds: int = Field(
-        default=5,
+    redis_url_file: Path | None = Field(
+        default=None, description="file with the URL of the Redis that announces revocations"
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="the same, without a file; with neither, revocations are not heard",
+    )
+    deaf_after_seconds: float = Field(
+        default=3.0,
+        ge=1.0,
+        le=60,
+        description="so long after the last heartbeat memory is no longer used: "
+        "at least three times BROKER_HEARTBEAT_SECONDS",
+    )
+    memory_seconds: int | None = Field(
+        default=None,
         ge=0,
-        le=300,
-        description="how long a token's answer is remembered in the process; the broker may remember longer",
+        le=3600,
+        description="how long a token's answer is remembered in the process; 300 if revocations are heard, "
+        "else 5: then it is the longest a revoked token can still pass here",
     )
     memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
     http_timeout_seconds: float = Field(
@@ -75,6 +94,25 @@ class Settings(ServiceSettings):
             raise ValueError("does not hold a JWK")
         ClientAssertionSigner("", cast("dict[str, Any]", document), now=system_clock)
         return value
+
+    @field_validator("redis_url", mode="before")
+    @classmethod
+    def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
+        return given_or_from_file(value, info)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            require_redis_url(value.get_secret_value())
+        return value
+
+    @property
+    def memory_age_seconds(self) -> int:
+        """How long something is remembered whose revocation would be heard of, if any is."""
+        if self.memory_seconds is not None:
+            return self.memory_seconds
+        return 300 if self.redis_url.get_secret_value() else UNANNOUNCED_SECONDS
 
     @property
     def path(self) -> str:

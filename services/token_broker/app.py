@@ -1,55 +1,48 @@
-"""The composition root of the token broker, and its two endpoints."""
+"""The composition root of the token broker, and its endpoints for tokens."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from typing import TypedDict, cast
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
 from opentelemetry import metrics
 
+from authcore.background import in_background
 from authcore.client_assertion import ClientAssertionVerifier
-from authcore.clock import Clock, system_clock
+from authcore.clock import Clock, system_clock, system_milliseconds
+from authcore.delegation_feed import DelegationFeed
 from authcore.forms import MAX_FORM_BYTES, read_form
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient
+from authcore.redis_client import BoundedRedis, connect
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
+from token_broker import revocation_endpoints
+from token_broker.announcements import Announcements
 from token_broker.client_auth import ClientAuthentication, ReplayGuard
 from token_broker.delegations import CacheResult, DelegationStore
 from token_broker.exchange import Exchange, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
 from token_broker.profiles import load_profile
-from token_broker.redis_client import BoundedRedis, connect
 from token_broker.refusals import add_refusals
+from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer, parse_ring
 from token_broker.settings import Settings
+from token_broker.single_flight import ReplicaLocks
+from token_broker.state import Broker, State, broker_of
 from token_broker.upstream import Upstream, caller_of
 
+DEAF_AFTER_SECONDS = 3.0
+LOCK_MARGIN_SECONDS = 1.0
+"""What a replica may need besides the authorization server's answer."""
+
 router = APIRouter()
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """The parts that endpoints use."""
-
-    clients: ClientAuthentication
-    introspection: Introspection
-    exchange: Exchange
-    now: Clock
-
-
-class State(TypedDict):
-    """What the application's lifespan gives every request."""
-
-    broker: Broker
 
 
 @router.post("/introspect")
 async def introspect(request: Request) -> Response:
     """Say whether a token is active for this caller, and what it stands for (RFC 7662)."""
-    broker = cast(Broker, request.state.broker)
+    broker = broker_of(request)
     form = await read_form(request)
     caller = await broker.clients.authenticate(request, form)
     subject = await broker.introspection.subject(form.require("token"), caller)
@@ -59,7 +52,7 @@ async def introspect(request: Request) -> Response:
 @router.post("/token")
 async def token(request: Request) -> Response:
     """Exchange a subject token for one that is good at one audience (RFC 8693)."""
-    broker = cast(Broker, request.state.broker)
+    broker = broker_of(request)
     form = await read_form(request)
     caller = await broker.clients.authenticate(request, form)
     issued = await broker.exchange.exchange(parse_exchange(form), caller)
@@ -67,23 +60,40 @@ async def token(request: Request) -> Response:
 
 
 def create_app(
-    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    redis: BoundedRedis | None = None,
+    now: Clock = system_clock,
 ) -> FastAPI:
-    """Return the broker. `transport` stands in for the network to the authorization server in tests."""
+    """Return the broker.
+
+    Args:
+        settings: what it is told.
+        transport: stands in for the network to the authorization server in tests.
+        redis: stands in for the connection to Redis in tests; it is closed with the application.
+        now: the clock.
+    """
     client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
-    redis = connect(
+    redis = redis or connect(
         settings.redis_url.get_secret_value(),
         timeout_seconds=settings.redis_timeout_seconds,
         max_connections=settings.redis_max_connections,
     )
     jwks = JwksClient(client, settings.jwks_uri, now=now)
-    broker = _broker(settings, client, redis, jwks, now)
+    feed = DelegationFeed(deaf_after_seconds=DEAF_AFTER_SECONDS)
+    locks = ReplicaLocks(redis, deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS)
+    broker = _broker(settings, client, redis, jwks, feed, locks, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
+            for listener in (feed, locks):
+                await stack.enter_async_context(listener.listening(settings.redis_url.get_secret_value()))
+            announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
+            await stack.enter_async_context(announcing)
             yield {"broker": broker}
 
     app = FastAPI(
@@ -95,13 +105,20 @@ def create_app(
         routes=list(health_routes({"redis": redis.check, "signing keys": jwks.check})),
     )
     app.include_router(router)
+    app.include_router(revocation_endpoints.router)
     add_refusals(app)
     app.add_middleware(RequestLimits, max_body_bytes=MAX_FORM_BYTES)
     return app
 
 
 def _broker(
-    settings: Settings, client: httpx.AsyncClient, redis: BoundedRedis, jwks: JwksClient, now: Clock
+    settings: Settings,
+    client: httpx.AsyncClient,
+    redis: BoundedRedis,
+    jwks: JwksClient,
+    feed: DelegationFeed,
+    locks: ReplicaLocks,
+    now: Clock,
 ) -> Broker:
     profile = load_profile(settings.profile)
     callers = {name: caller_of(name, caller, profile) for name, caller in settings.callers.items()}
@@ -115,16 +132,23 @@ def _broker(
         count=_cache_counter(),
     )
     upstream = Upstream(settings, profile, client, jwks, now=now)
-    introspection = Introspection(store, upstream.subjects(callers.values(), sealer), profile, now=now)
+    subjects = upstream.subjects(callers.values(), sealer)
+    introspection = Introspection(store, subjects, profile, feed, locks, now=now)
+    targets = upstream.targets(callers.values())
+    revocation = Revocation(
+        store,
+        Announcements(redis, now=system_milliseconds, heartbeat_seconds=settings.heartbeat_seconds),
+        heartbeat_seconds=settings.heartbeat_seconds,
+    )
     verifier = ClientAssertionVerifier(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
     )
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(
-            introspection, store, upstream.server, upstream.targets(callers.values()), profile, now=now
-        ),
+        exchange=Exchange(introspection, store, upstream.server, targets, profile, feed, locks, now=now),
+        revocation=revocation,
+        pushed_events=PushedEvents(upstream.events(), revocation, redis),
         now=now,
     )
 

@@ -4,8 +4,10 @@ Only two answers of introspection mean anything: what was asked for, and a clear
 comes is trouble at the other end, which is neither "active" nor "inactive".
 """
 
+import asyncio
 import json
 import logging
+import secrets
 from typing import Any, Final, cast
 
 import httpx
@@ -24,11 +26,13 @@ from authcore.oauth2_types import MEDIA_TYPE_JWT
 from authcore.validator import is_compact_jws
 from token_broker.adapters.token_request import Adapter, TokenRequest
 from token_broker.credentials import Prove
+from token_broker.endpoint_guard import EndpointGuard
 
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64 * 1024
 MAX_CLAIMS_CHALLENGE = 2048
+MIN_PAUSE_SECONDS = 0.05
 
 _VERDICTS: Final[dict[str, type[OAuthError]]] = {
     "invalid_grant": InvalidGrant,
@@ -80,6 +84,7 @@ class AuthorizationServer:
         self._introspection_endpoint = introspection_endpoint
         self._token_endpoint = token_endpoint
         self._deadline_seconds = deadline_seconds
+        self._guards = {url: EndpointGuard(url) for url in (introspection_endpoint, token_endpoint)}
 
     async def send_introspection(self, token: str, *, accept: str = MEDIA_TYPE_JWT) -> BoundedResponse:
         """Ask what a token stands for, in the form that `accept` names (RFC 7662 §2.1).
@@ -88,7 +93,8 @@ class AuthorizationServer:
             TemporarilyUnavailable: no answer, or one that is too late or too long.
         """
         form = {"token": token, "token_type_hint": "access_token"}
-        return await self._send(self._introspection_endpoint, form, accept=accept)
+        # Asking twice changes nothing there; an exchange might.
+        return await self._send(self._introspection_endpoint, form, accept=accept, attempts=2)
 
     async def send_exchange(self, request: TokenRequest) -> BoundedResponse:
         """Ask for a token for another audience.
@@ -106,14 +112,37 @@ class AuthorizationServer:
         """
         return process_exchange(await self.send_exchange(request), self._adapter)
 
-    async def _send(self, url: str, form: dict[str, str], *, accept: str) -> BoundedResponse:
-        proof = self._prove(url)
-        request = self._client.build_request(
-            "POST", url, data=form | proof.form, headers={"accept": accept} | proof.headers
-        )
-        return await send_bounded(
-            self._client, request, max_bytes=MAX_ANSWER_BYTES, deadline_seconds=self._deadline_seconds
-        )
+    async def _send(
+        self, url: str, form: dict[str, str], *, accept: str, attempts: int = 1
+    ) -> BoundedResponse:
+        try:
+            # The wait for a place and all attempts together.
+            async with asyncio.timeout(self._deadline_seconds), self._guards[url].attempt() as attempt:
+                response = await self._until_connected(url, form, accept, attempts)
+                attempt.failed = response.status >= 500
+                return response
+        except TimeoutError:
+            host = httpx.URL(url).host
+            raise TemporarilyUnavailable(reason=f"{host}: no answer in time") from None
+
+    async def _until_connected(
+        self, url: str, form: dict[str, str], accept: str, attempts: int
+    ) -> BoundedResponse:
+        while True:
+            proof = self._prove(url)
+            request = self._client.build_request(
+                "POST", url, data=form | proof.form, headers={"accept": accept} | proof.headers
+            )
+            attempts -= 1
+            try:
+                return await send_bounded(
+                    self._client, request, max_bytes=MAX_ANSWER_BYTES, deadline_seconds=self._deadline_seconds
+                )
+            except TemporarilyUnavailable as error:
+                if attempts == 0 or not isinstance(error.__cause__, httpx.ConnectError):
+                    raise
+            # Not all replicas at once.
+            await asyncio.sleep(MIN_PAUSE_SECONDS + secrets.randbelow(100) / 1000)
 
 
 def process_introspection(response: BoundedResponse, media_type: str = MEDIA_TYPE_JWT) -> str | None:

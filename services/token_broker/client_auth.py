@@ -5,14 +5,25 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from authcore.bearer import bearer_token
 from authcore.claims import covers
 from authcore.client_assertion import ClientAssertionVerifier, StaticKeys, claimed_client
 from authcore.clock import Clock
-from authcore.errors import InvalidClient, InvalidRequest, InvalidScope, InvalidTarget
+from authcore.errors import (
+    AccessDenied,
+    InvalidClient,
+    InvalidRequest,
+    InvalidScope,
+    InvalidTarget,
+    InvalidToken,
+    MissingCredentials,
+)
 from authcore.forms import Form
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
-from token_broker.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis
 from token_broker.sealing import fingerprint
+
+NOT_ACCEPTABLE = "The client assertion is not acceptable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +36,8 @@ class Caller:
     """The spellings of the audience that subject tokens must have when this caller presents them."""
     audiences: frozenset[str]
     scopes: frozenset[str]
+    operator: bool = False
+    """Whether it may see and end delegations that are not its own."""
 
     def require_audience(self, audience: str) -> None:
         """Return if this caller may have tokens for `audience`.
@@ -43,6 +56,16 @@ class Caller:
         """
         if not covers(self.scopes, scope):
             raise InvalidScope("The scope is wider than this client may ask for")
+
+
+class OperatorUnknown(InvalidClient):
+    """Nobody can be read from the request; the answer says how to authenticate (RFC 9110 §11.6.1)."""
+
+
+class OperatorsOnly(AccessDenied):
+    """The client is known, but may do this to nobody's delegations."""
+
+    status = 403
 
 
 class ReplayGuard:
@@ -85,12 +108,36 @@ class ClientAuthentication:
             raise InvalidClient("Authenticate with private_key_jwt", reason="no client assertion")
         if form.get("client_secret") is not None:
             raise InvalidRequest("More than one way of client authentication")
+        claimed = form.get("client_id")
+        caller = self._claimed(assertion)
+        if claimed not in (None, caller.client_id):
+            raise InvalidClient(NOT_ACCEPTABLE, reason="client_id differs from sub")
+        await self._verifier.verify(assertion, caller.client_id, caller.keys)
+        return caller
+
+    async def authenticate_operator(self, request: Request) -> Caller:
+        """Return the operator whose client assertion is the bearer token of this request.
+
+        Raises:
+            OperatorUnknown: there is none.
+            InvalidClient: a wrong one, a used one or an unknown client.
+            OperatorsOnly: the client is not an operator.
+            TemporarilyUnavailable: it could not be checked.
+        """
+        try:
+            assertion = bearer_token(request.scope["headers"])
+        except (MissingCredentials, InvalidToken) as error:
+            raise OperatorUnknown("Authenticate with a client assertion", reason=error.reason) from None
+        caller = self._claimed(assertion)
+        await self._verifier.verify(assertion, caller.client_id, caller.keys)
+        if not caller.operator:
+            raise OperatorsOnly("This client is not an operator")
+        return caller
+
+    def _claimed(self, assertion: str) -> Caller:
         client_id = claimed_client(assertion)
         caller = None if client_id is None else self._callers.get(client_id)
         # One answer for unknown clients and bad proofs: neither is told which it is.
         if caller is None:
-            raise InvalidClient("The client assertion is not acceptable", reason="unknown client")
-        if form.get("client_id") not in (None, caller.client_id):
-            raise InvalidClient("The client assertion is not acceptable", reason="client_id differs from sub")
-        await self._verifier.verify(assertion, caller.client_id, caller.keys)
+            raise InvalidClient(NOT_ACCEPTABLE, reason="unknown client")
         return caller

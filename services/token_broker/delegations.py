@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
-from token_broker.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis
 from token_broker.sealing import Place, Sealer, UnopenableValue, base64url, fingerprint
 
 logger = logging.getLogger(__name__)
@@ -106,6 +106,11 @@ def tag_of(delegation_id: str) -> str:
     if _PLAIN_ID.fullmatch(delegation_id):
         return delegation_id
     return "sha256:" + base64url(hashlib.sha256(delegation_id.encode("utf-8", "surrogatepass")).digest())
+
+
+def tag_named(name: str) -> str:
+    """Return the tag that an operator means: a tag itself, as it is listed, or the id of a delegation."""
+    return name if _TAG.fullmatch(name) else tag_of(name)
 
 
 def exchanged(audience: str, scope: frozenset[str]) -> str:
@@ -211,13 +216,12 @@ class DelegationStore:
         async with self._redis.use() as redis:
             await redis.unlink(_pointer(token))
 
-    async def revoke(self, delegation_id: str) -> bool:
+    async def revoke(self, tag: str) -> bool:
         """End a delegation: drop all its tokens and let none be stored again. Tell whether there were any.
 
         Raises:
             TemporarilyUnavailable: Redis could not do it; the delegation may not be revoked.
         """
-        tag = tag_of(delegation_id)
         async with self._redis.use():
             dropped = await self._revoke(
                 keys=[f"{{d:{tag}}}:tokens", f"{{d:{tag}}}:revoked"], args=[self._tombstone_seconds]

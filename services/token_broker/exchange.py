@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from authcore.claims import VerifiedToken, common, covers, format_scope
 from authcore.clock import Clock
+from authcore.delegation_feed import DelegationFeed
 from authcore.errors import (
     InvalidGrant,
     InvalidRequest,
@@ -17,6 +18,7 @@ from authcore.errors import (
 )
 from authcore.forms import Form
 from authcore.oauth2_types import (
+    DELEGATION_TAG_HEADER,
     GRANT_TOKEN_EXCHANGE,
     NO_STORE,
     TOKEN_TYPE_ACCESS_TOKEN,
@@ -31,7 +33,7 @@ from token_broker.delegations import AlreadyRevoked, DelegationStore, exchanged
 from token_broker.introspection import Introspection
 from token_broker.profiles import Profile
 from token_broker.sealing import fingerprint
-from token_broker.single_flight import ExchangeFlights, FlightKey
+from token_broker.single_flight import Flights, ReplicaLocks
 from token_broker.subjects import Subject, misbehaviour
 
 DEAD = "The subject token is not active"
@@ -51,6 +53,8 @@ class Issued:
     """A token for the target, verified."""
 
     token: VerifiedToken
+    tag: str
+    """The delegation it belongs to."""
     jwt: str = field(repr=False)
     expires_at: int
     """When it stops being given out: with the token or with its subject, whichever is first."""
@@ -92,7 +96,7 @@ def exchange_response(issued: Issued, *, now: int) -> Response:
         scope=format_scope(issued.token.scope),
         issued_token_type=TOKEN_TYPE_ACCESS_TOKEN,
     ).document()
-    return JSONResponse(document, headers=NO_STORE)
+    return JSONResponse(document, headers=NO_STORE | {DELEGATION_TAG_HEADER: issued.tag})
 
 
 class TargetValidators:
@@ -125,6 +129,8 @@ class Exchange:
         server: AuthorizationServer,
         validators: TargetValidators,
         profile: Profile,
+        feed: DelegationFeed,
+        locks: ReplicaLocks,
         *,
         now: Clock,
     ) -> None:
@@ -133,8 +139,9 @@ class Exchange:
         self._server = server
         self._validators = validators
         self._profile = profile
+        self._feed = feed
         self._now = now
-        self._flights = ExchangeFlights[Issued]()
+        self._flights = Flights[Issued](locks)
 
     async def exchange(self, request: ExchangeRequest, caller: Caller) -> Issued:
         """Return a token for the audience, no wider and no longer than the subject token.
@@ -156,21 +163,27 @@ class Exchange:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
         wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject)
-        key = FlightKey(subject.delegation.tag, fingerprint(request.subject_token), request.audience, scope)
-        issued = await self._flights.run(key, lambda: self._issue(wanted, subject))
+        issued = await self._flights.run(
+            _flight(wanted, subject),
+            lambda: self._recall(wanted, subject),
+            lambda: self._obtain(wanted, subject),
+        )
+        if self._feed.is_revoked(subject.delegation.tag):
+            raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
         # Where the server does not narrow scopes, another caller's limits may have let more pass.
         caller.require_scope(issued.token.scope)
         return issued
 
-    async def _issue(self, request: TokenRequest, subject: Subject) -> Issued:
-        token, entry = request.subject_token, exchanged(request.audience, request.scope)
-        remembered = await self._store.read(subject.delegation, token, entry)
-        if remembered is not None:
-            try:
-                return await self._checked(remembered, request, subject)
-            except InvalidToken:
-                # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
-                pass
+    async def _recall(self, request: TokenRequest, subject: Subject) -> Issued | None:
+        entry = exchanged(request.audience, request.scope)
+        remembered = await self._store.read(subject.delegation, request.subject_token, entry)
+        try:
+            return None if remembered is None else await self._checked(remembered, request, subject)
+        except InvalidToken:
+            # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
+            return None
+
+    async def _obtain(self, request: TokenRequest, subject: Subject) -> Issued:
         jwt = await self._ask(request)
         try:
             issued = await self._checked(jwt, request, subject)
@@ -179,8 +192,8 @@ class Exchange:
         try:
             await self._store.write(
                 subject.delegation,
-                token,
-                entry,
+                request.subject_token,
+                exchanged(request.audience, request.scope),
                 jwt,
                 expires_at=issued.token.expires_at,
                 subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
@@ -214,7 +227,16 @@ class Exchange:
         problem = _violation(token, request.scope, subject, self._profile, now=self._now())
         if problem is not None:
             raise InvalidToken("The token is wider than its subject", reason=problem)
-        return Issued(token, jwt, min(token.expires_at, subject.expires_at))
+        return Issued(token, subject.delegation.tag, jwt, min(token.expires_at, subject.expires_at))
+
+
+def _flight(request: TokenRequest, subject: Subject) -> str:
+    """Return what must be equal for two exchanges to be one.
+
+    A waiter can open only what was sealed with its own token, so that is part of it.
+    """
+    token = fingerprint(request.subject_token)
+    return "|".join((subject.delegation.tag, token, exchanged(request.audience, request.scope)))
 
 
 def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> frozenset[str]:

@@ -8,13 +8,18 @@ from fastapi.responses import JSONResponse
 from authcore.bearer import MAX_BEARER_BYTES
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
-from authcore.oauth2_types import MEDIA_TYPE_JWT, NO_STORE, WireModel
-from authcore.single_flight import SingleFlight
+from authcore.delegation_feed import DelegationFeed
+from authcore.errors import InvalidToken
+from authcore.oauth2_types import DELEGATION_TAG_HEADER, MEDIA_TYPE_JWT, NO_STORE, WireModel
 from token_broker.client_auth import Caller
 from token_broker.delegations import PHANTOM, AlreadyRevoked, DelegationStore
+from token_broker.inactive_tokens import InactiveTokens
 from token_broker.profiles import Profile
 from token_broker.sealing import fingerprint
+from token_broker.single_flight import Flights, ReplicaLocks
 from token_broker.subjects import Subject, SubjectSource
+
+INACTIVE = "The token is not active"
 
 
 class Introspection:
@@ -25,14 +30,18 @@ class Introspection:
         store: DelegationStore,
         source: SubjectSource,
         profile: Profile,
+        feed: DelegationFeed,
+        locks: ReplicaLocks,
         *,
         now: Clock,
     ) -> None:
         self._store = store
         self._source = source
         self._profile = profile
+        self._feed = feed
         self._now = now
-        self._flights = SingleFlight[str, Subject | None]()
+        self._inactive = InactiveTokens(now=now)
+        self._flights = Flights[Subject](locks)
 
     async def subject(self, token: str, caller: Caller) -> Subject | None:
         """Return the token's subject, or `None` when it is not active *for this caller* (RFC 7662 §2.2, §4).
@@ -42,8 +51,16 @@ class Introspection:
         """
         if len(token) > MAX_BEARER_BYTES:
             return None
-        subject = await self._flights.run(fingerprint(token), lambda: self._look_up(token))
-        if subject is None or not subject.token.audience & caller.resource:
+        try:
+            subject = await self._flights.run(
+                fingerprint(token), lambda: self._recall(token), lambda: self._ask(token)
+            )
+        except InvalidToken:
+            return None
+        if not subject.token.audience & caller.resource:
+            return None
+        if self._feed.is_revoked(subject.delegation.tag):
+            # The look-up was shared with somebody who had begun it before the revocation.
             return None
         return subject if subject.expires_at > self._now() else None
 
@@ -58,22 +75,23 @@ class Introspection:
         await self._store.forget(token)
         return True
 
-    async def _look_up(self, token: str) -> Subject | None:
+    async def _recall(self, token: str) -> Subject | None:
         found = await self._store.find(token)
-        if found is not None:
-            if found.revoked:
-                return None
-            kept = found.phantom
-            subject = None if kept is None else await self._source.recall(kept, token, found.tag)
-            if subject is not None:
-                return subject
-        return await self._ask(token)
+        if found is None:
+            return None
+        if found.revoked:
+            raise InvalidToken(INACTIVE, reason="its delegation was revoked")
+        kept = found.phantom
+        return None if kept is None else await self._source.recall(kept, token, found.tag)
 
-    async def _ask(self, token: str) -> Subject | None:
+    async def _ask(self, token: str) -> Subject:
+        if self._inactive.holds(token):
+            raise InvalidToken(INACTIVE, reason="called inactive a moment ago")
         subject = await self._source.ask(token)
         if subject is None:
+            self._inactive.add(token)
             await self._store.forget(token)
-            return None
+            raise InvalidToken(INACTIVE)
         try:
             await self._store.write(
                 subject.delegation,
@@ -84,7 +102,7 @@ class Introspection:
                 subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
             )
         except AlreadyRevoked:
-            return None
+            raise InvalidToken(INACTIVE, reason="revoked while it was asked about") from None
         return subject
 
 
@@ -118,9 +136,14 @@ def introspection_response(subject: Subject | None, accept: str) -> Response:
     if wants_jwt(accept):
         if subject is None:
             return Response(status_code=204, headers=NO_STORE)
-        return Response(subject.jwt, media_type=MEDIA_TYPE_JWT, headers=NO_STORE)
+        return Response(subject.jwt, media_type=MEDIA_TYPE_JWT, headers=_headers(subject))
     document = IntrospectionResponse(active=False) if subject is None else _described(subject.token)
-    return JSONResponse(document.document(), headers=NO_STORE)
+    return JSONResponse(document.document(), headers=_headers(subject))
+
+
+def _headers(subject: Subject | None) -> dict[str, str]:
+    tag = {} if subject is None else {DELEGATION_TAG_HEADER: subject.delegation.tag}
+    return NO_STORE | tag
 
 
 def wants_jwt(accept: str) -> bool:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request, Response
 from authcore.errors import OAuthError
 from authcore.refusals import oauth_refusal
 from token_broker.authorization_server import InteractionRequired
+from token_broker.client_auth import OperatorUnknown
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
         authorization: the request's `Authorization` header. A client that tried to authenticate with it is
             answered in the same scheme (RFC 6749 §5.2).
     """
+    if isinstance(error, OperatorUnknown):
+        return oauth_refusal(error, authenticate='Bearer realm="token broker"')
     claims = error.claims if isinstance(error, InteractionRequired) else None
     if authorization is None:
         return oauth_refusal(error, claims=claims)

@@ -3,15 +3,17 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.jwks import parse_key_set
+from authcore.redis_client import require_redis_url
+from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
 from token_broker.profiles import Profile, load_profile
 from token_broker.sealing import parse_ring
@@ -25,9 +27,10 @@ class CallerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     jwks: dict[str, Any] = Field(description="its public keys (RFC 7517 §5)")
-    resource: str = Field(min_length=1, description="the audience a subject token must have")
-    audiences: frozenset[str] = Field(description="targets it may exchange for")
-    scopes: frozenset[str] = Field(description="scopes it may exchange for")
+    resource: str = Field(default="", description="the audience a subject token must have")
+    audiences: frozenset[str] = Field(default=frozenset(), description="targets it may exchange for")
+    scopes: frozenset[str] = Field(default=frozenset(), description="scopes it may exchange for")
+    operator: bool = Field(default=False, description="whether it may see and end all delegations")
 
     @field_validator("jwks")
     @classmethod
@@ -50,6 +53,12 @@ class CallerSettings(BaseModel):
         if any(forbidden in name for name in value for forbidden in ' |"\\'):
             raise ValueError('must not contain spaces, quotes, "|" or backslashes')
         return value
+
+    @model_validator(mode="after")
+    def _may_do_something(self) -> Self:
+        if not self.resource and (self.audiences or self.scopes or not self.operator):
+            raise ValueError("needs a resource: only an operator does without")
+        return self
 
 
 class Settings(ServiceSettings):
@@ -106,7 +115,7 @@ class Settings(ServiceSettings):
     callers: Annotated[dict[str, CallerSettings], NoDecode] = Field(
         default={},
         validate_default=True,
-        description="JSON: client id -> {jwks, resource, audiences, scopes}",
+        description="JSON: client id -> {jwks, resource, audiences, scopes, operator}",
     )
     clock_skew_seconds: int = Field(default=30, ge=0, le=300)
     cache_leeway_seconds: int = Field(
@@ -121,6 +130,9 @@ class Settings(ServiceSettings):
     )
     redis_timeout_seconds: float = Field(
         default=0.5, gt=0, le=10, description="limit for one answer; with queueing it may be twice that"
+    )
+    heartbeat_seconds: float = Field(
+        default=1.0, gt=0, le=60, description="how often those who remember tokens are told that we are there"
     )
     redis_max_connections: int = Field(default=16, ge=1)
 
@@ -146,26 +158,17 @@ class Settings(ServiceSettings):
     )
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
-        given = value.get_secret_value() if isinstance(value, SecretStr) else value
-        path = info.data.get(f"{info.field_name}_file")
-        if given and path is not None:
-            raise ValueError("given both directly and as a file")
-        if not given and path is None and not _is_needed(info):
-            return value
-        if not given and path is None:
+        found = given_or_from_file(value, info)
+        empty = not (found.get_secret_value() if isinstance(found, SecretStr) else found)
+        if empty and _is_needed(info):
             raise ValueError(f"give it, or BROKER_{(info.field_name or '').upper()}_FILE")
-        if path is None:
-            return value
-        try:
-            return cast(Path, path).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"its file cannot be read: {type(error).__name__}") from None
+        return found
 
     @field_validator("callers")
     @classmethod
     def _some(cls, value: dict[str, CallerSettings]) -> dict[str, CallerSettings]:
-        if not value:
-            raise ValueError("nobody may call this broker")
+        if not any(caller.resource for caller in value.values()):
+            raise ValueError("nobody may ask this broker for tokens")
         return value
 
     @field_validator("client_key", "assertion_key")
@@ -184,8 +187,7 @@ class Settings(ServiceSettings):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must be a redis://, rediss:// or unix:// URL")
+        require_redis_url(value.get_secret_value())
         return value
 
     @field_validator("url", "issuer", "jwks_uri", "introspection_endpoint", "token_endpoint")

@@ -8,6 +8,7 @@ import httpx
 from authcore.client_assertion import ClientAssertionSigner, StaticKeys
 from authcore.clock import Clock
 from authcore.jwks import JwksClient, parse_key_set
+from authcore.security_events import SecurityEventVerifier
 from authcore.validator import TokenProfile, TokenValidator
 from token_broker.adapters.assertion_7523 import OwnAssertion
 from token_broker.adapters.entra_obo import EntraOnBehalfOf
@@ -82,8 +83,19 @@ class Upstream:
         }
         return TargetValidators(validators, self._profile)
 
+    def events(self) -> SecurityEventVerifier:
+        """Return the verifier of security events that the server pushes to us."""
+        return SecurityEventVerifier(
+            self._jwks,
+            issuer=self._settings.issuer,
+            audience=self._settings.url,
+            algorithms=self._profile.tokens.algorithms,
+            clock_skew_seconds=self._settings.clock_skew_seconds,
+            now=self._now,
+        )
+
     def _resources(self) -> dict[str, str]:
-        names = {caller.resource for caller in self._settings.callers.values()}
+        names = {caller.resource for caller in self._settings.callers.values() if caller.resource}
         return {aud: name for name in names for aud in resource_audiences(name, self._profile)}
 
     def _validator(self, audience: frozenset[str]) -> TokenValidator:
@@ -117,9 +129,10 @@ def caller_of(client_id: str, settings: CallerSettings, profile: Profile) -> Cal
     return Caller(
         client_id=client_id,
         keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode()))),
-        resource=resource_audiences(settings.resource, profile),
+        resource=resource_audiences(settings.resource, profile) if settings.resource else frozenset(),
         audiences=settings.audiences,
         scopes=settings.scopes,
+        operator=settings.operator,
     )
 
 

@@ -1,7 +1,8 @@
 """The gateway in one process with the real stocks API and a broker that says what a test tells it."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,16 +50,20 @@ class FakeBroker:
         if token not in self.tokens:
             return httpx.Response(204)
         jwt = self.issuer.sign(**self.tokens[token])
-        return httpx.Response(200, text=jwt, headers={"content-type": "application/jwt"})
+        headers = {"content-type": "application/jwt"} | self._tag(token)
+        return httpx.Response(200, text=jwt, headers=headers)
 
     def _exchange(self, form: dict[str, str]) -> httpx.Response:
         if form["subject_token"] not in self.tokens:
             return httpx.Response(400, json={"error": "invalid_grant"})
         claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
         claims["scope"] = form["scope"]
-        return httpx.Response(
-            200, json={"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
-        )
+        document = {"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
+        return httpx.Response(200, json=document, headers=self._tag(form["subject_token"]))
+
+    def _tag(self, token: str) -> dict[str, str]:
+        delegation = self.tokens[token].get("delegationId")
+        return {} if delegation is None else {"delegation-tag": delegation}
 
 
 @dataclass
@@ -71,8 +76,16 @@ class Network:
     clock: Clock
     api: Callable[[httpx.Request], httpx.Response] | None = None
     api_requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
+    before_answer: Callable[[httpx.Request], Awaitable[None]] | None = None
+    """Runs when an answer is ready to leave: whatever it says was true before."""
 
     async def __call__(self, request: httpx.Request) -> httpx.Response:
+        response = await self._answer(request)
+        if self.before_answer is not None:
+            await self.before_answer(request)
+        return response
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
         match request.url.host:
             case "login.test":
                 return self.issuer.respond(request)
@@ -130,6 +143,12 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 async def gateway(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
+    async with running(settings, clock) as gateway:
+        yield gateway
+
+
+@asynccontextmanager
+async def running(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
     issuer = Issuer()
     broker = FakeBroker(
         issuer,

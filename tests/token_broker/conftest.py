@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +16,11 @@ from pydantic import SecretStr
 
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, MEDIA_TYPE_JWT, TOKEN_TYPE_ACCESS_TOKEN
+from authcore.redis_client import connect
 from tests.support.issuer import ISSUER, JWKS_URI, Clock, ec_key
-from tests.support.redis_server import RedisServer, given_url
 from tests.token_broker.fake_authorization_server import INTROSPECT, TOKEN, FakeAuthorizationServer
-from tests.token_broker.redis_contents import RedisContents, opened
 from token_broker.app import create_app
 from token_broker.delegations import CacheResult, DelegationStore
-from token_broker.redis_client import connect
 from token_broker.sealing import Sealer, base64url, parse_ring
 from token_broker.settings import CallerSettings, Settings
 
@@ -33,6 +31,7 @@ API = "https://api.demo.example"
 BROKER_KEY = ec_key("broker")
 GATEWAY_KEY = ec_key("gateway")
 OTHER_KEY = ec_key("other")
+OPERATOR_KEY = ec_key("operator")
 
 
 @dataclass
@@ -75,33 +74,6 @@ Start = Callable[..., Awaitable[Broker]]
 """Starts a replica: with other settings, if any are given."""
 
 
-@pytest.fixture(scope="session")
-def redis_database() -> Generator[str]:
-    """The URL of a Redis database that is ours to flush: an empty one that was given, or our own server's."""
-    given = given_url()
-    if given is not None:
-        with opened(given) as contents:
-            assert contents.size() == 0, "REDIS_URL must name an empty database"
-        yield given
-        return
-    server = RedisServer()
-    server.start()
-    yield server.url
-    server.discard()
-
-
-@pytest.fixture
-def redis(redis_database: str) -> Generator[RedisContents]:
-    with opened(redis_database) as contents:
-        yield contents
-        contents.clear()
-
-
-@pytest.fixture
-def redis_url(redis_database: str, redis: RedisContents) -> str:
-    return redis_database
-
-
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -131,14 +103,19 @@ def settings(redis_url: str) -> Settings:
         sealing_key=SecretStr(base64url(secrets.token_bytes(32))),
         callers={
             "mcp-gateway": caller(GATEWAY_KEY),
+            "operator": CallerSettings(jwks=public(OPERATOR_KEY), operator=True),
             "other": caller(OTHER_KEY, resource="https://other.test/mcp", scopes=frozenset({"other/read"})),
         },
     )
 
 
+def public(key: ECKey) -> dict[str, Any]:
+    return {"keys": [key.as_dict(private=False)]}
+
+
 def caller(key: ECKey, **changes: Any) -> CallerSettings:
     configured: dict[str, Any] = {
-        "jwks": {"keys": [key.as_dict(private=False)]},
+        "jwks": public(key),
         "resource": RESOURCE,
         "audiences": frozenset({API, "https://reports.demo.example"}),
         "scopes": frozenset({"stocks/read", "stocks/trade"}),
@@ -148,7 +125,7 @@ def caller(key: ECKey, **changes: Any) -> CallerSettings:
 
 @pytest.fixture
 def server(clock: Clock) -> FakeAuthorizationServer:
-    return FakeAuthorizationServer(clock, BROKER_KEY)
+    return FakeAuthorizationServer(clock, [BROKER_KEY])
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import httpx
 from joserfc.jwk import ECKey
 
 from authcore.client_assertion import ClientAssertionVerifier, StaticKeys
+from authcore.clock import Clock
 from authcore.oauth2_types import TOKEN_TYPE_ACCESS_TOKEN
-from tests.support.issuer import ISSUER, NOW, Clock, Issuer
+from tests.support.issuer import ISSUER, NOW, Issuer
 
 INTROSPECT = f"{ISSUER}/introspect"
 TOKEN = f"{ISSUER}/token"
@@ -24,7 +25,7 @@ class FakeAuthorizationServer:
     """Knows the subject tokens it was given. A token that is not known is not active."""
 
     clock: Clock
-    broker_key: ECKey
+    broker_keys: list[ECKey]
     issuer: Issuer = field(default_factory=Issuer)
     active: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     introspections: int = 0
@@ -36,6 +37,8 @@ class FakeAuthorizationServer:
     """Every token that was ever handed out."""
     on_introspect: Answer | None = None
     on_exchange: Answer | None = None
+    held: frozenset[str] = frozenset({INTROSPECT, TOKEN})
+    """Which requests say that they are there, and wait until they may be answered."""
     asked: asyncio.Event = field(default_factory=asyncio.Event)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -56,8 +59,9 @@ class FakeAuthorizationServer:
         form = dict(parse_qsl(request.content.decode()))
         self.forms.append(form)
         await self._authenticate(form)
-        self.asked.set()
-        await self.may_answer.wait()
+        if str(request.url) in self.held:
+            self.asked.set()
+            await self.may_answer.wait()
         if str(request.url) == INTROSPECT:
             self.introspections += 1
             assert request.headers["accept"] == "application/jwt"
@@ -71,7 +75,7 @@ class FakeAuthorizationServer:
             return True
 
         verifier = ClientAssertionVerifier(frozenset({ISSUER}), now=self.clock, first_use=first_use)
-        await verifier.verify(form["client_assertion"], "token-broker", StaticKeys([self.broker_key]))
+        await verifier.verify(form["client_assertion"], "token-broker", StaticKeys([*self.broker_keys]))
 
     def phantom(self, token: str) -> str:
         jwt = self.issuer.sign(**self.active[token])

@@ -106,11 +106,14 @@ async def test_a_hundred_concurrent_calls_ask_the_authorization_server_once(
     assert server.introspections == 1
 
 
-async def test_an_inactive_answer_is_not_remembered(
-    broker: Broker, server: FakeAuthorizationServer, token: str
+async def test_an_inactive_answer_is_remembered_for_a_moment_only(
+    broker: Broker, server: FakeAuthorizationServer, clock: Clock, token: str
 ) -> None:
-    assert (await broker.introspect(token)).status_code == 204
+    for _ in range(3):
+        assert (await broker.introspect(token)).status_code == 204
+    assert server.introspections == 1
     server.knows(token)
+    clock.seconds += 3
     assert (await broker.introspect(token)).status_code == 200
 
 

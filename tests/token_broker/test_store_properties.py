@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from authcore.redis_client import connect
 from tests.support.issuer import NOW, Clock
+from tests.support.redis_contents import RedisContents
 from tests.token_broker.conftest import API
-from tests.token_broker.redis_contents import RedisContents
 from token_broker.delegations import (
     PHANTOM,
     AlreadyRevoked,
@@ -16,7 +17,6 @@ from token_broker.delegations import (
     DelegationStore,
     exchanged,
 )
-from token_broker.redis_client import connect
 from token_broker.sealing import Sealer
 
 LEEWAY = 10

@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from tests.support.issuer import NOW, ec_key
+from tests.support.redis_contents import RedisContents
 from tests.token_broker.conftest import API, RESOURCE, Broker
 from tests.token_broker.products.conftest import Front
 from tests.token_broker.products.product import Form, Product, ec_product, granted, without_proof
-from tests.token_broker.redis_contents import RedisContents
 
 ISSUER = "https://op.test"
 DESCRIPTION: dict[str, Any] = {

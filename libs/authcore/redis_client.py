@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -14,6 +15,9 @@ from redis.maint_notifications import MaintNotificationsConfig
 from authcore.errors import TemporarilyUnavailable
 
 RETRY_AFTER_SECONDS = 2
+
+READER_TIMEOUT_SECONDS = 2.0
+"""For connections that block on a stream: longer than any of them blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,7 @@ class BoundedRedis:
         except (RedisError, OSError, TimeoutError) as error:
             # Messages of Redis may quote arguments: only the kind of trouble is passed on.
             raise TemporarilyUnavailable(
-                "The broker's store is not available",
+                "The store is not available",
                 reason=f"redis: {type(error).__name__}",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             ) from None
@@ -55,6 +59,16 @@ class BoundedRedis:
         await self.client.aclose()
 
 
+def require_redis_url(url: str) -> None:
+    """Return if the URL names a Redis.
+
+    Raises:
+        ValueError: it does not. The URL is not quoted: there may be a password in it.
+    """
+    if urlsplit(url).scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("must be a redis://, rediss:// or unix:// URL")
+
+
 def connect(url: str, *, timeout_seconds: float, max_connections: int) -> BoundedRedis:
     """Return a client to keep for the life of the process. Nothing is connected yet.
 
@@ -71,6 +85,8 @@ def connect(url: str, *, timeout_seconds: float, max_connections: int) -> Bounde
         timeout=deadline_seconds,
         socket_connect_timeout=timeout_seconds,
         socket_timeout=timeout_seconds,
+        # One shape of answers, whatever the server could do.
+        protocol=2,
         # The caller is told to try again; a retry in here would double its wait and hide the trouble.
         retry=Retry(NoBackoff(), 0),
         # With these notifications on, the pool lends out connections the server has closed.

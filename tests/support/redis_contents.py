@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from redis import Redis
 
+from authcore.events import DELEGATIONS
+from token_broker.announcements import PENDING
+
 
 class RedisContents:
     """Typed access to the keys and values of one database."""
@@ -33,8 +36,50 @@ class RedisContents:
     def set(self, key: str, value: bytes) -> None:
         self._client.set(key, value)
 
+    def announced(self) -> list[str]:
+        """Return the delegations whose revocation is on the stream, in order."""
+        entries = self._client.xrange(DELEGATIONS)
+        return [fields[b"delegation"].decode() for _, fields in entries if fields[b"type"] == b"revoked"]
+
+    def entries(self) -> int:
+        """Return how many entries the stream of delegations has."""
+        return self._client.xlen(DELEGATIONS)
+
+    def pending(self) -> list[str]:
+        """Return the delegations whose revocation has begun and is not announced."""
+        return [member.decode() for member in self._client.zrange(PENDING, 0, -1)]
+
     def ttl(self, key: str) -> int:
         return self._client.ttl(key)
+
+    def drop(self, key: str) -> None:
+        self._client.delete(key)
+
+    def add_entry(self, **fields: str) -> None:
+        """Add an entry to the stream of delegations."""
+        self._client.xadd(DELEGATIONS, fields)
+
+    def waiting(self) -> int:
+        """Return how many clients wait for an entry."""
+        return self._client.info("clients")["blocked_clients"]
+
+    def disconnect_others(self) -> None:
+        """Cut every other client's connection."""
+        self._client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    @contextmanager
+    def at_once(self) -> Generator[None]:
+        """Let nobody see anything of what is done in here before all of it is done."""
+        client, self._client = self._client, self._client.pipeline(transaction=True)
+        try:
+            yield
+            self._client.execute()
+        finally:
+            self._client = client
+
+    def trim(self, length: int) -> None:
+        """Leave the stream of delegations its last entries only."""
+        self._client.xtrim(DELEGATIONS, maxlen=length, approximate=False)
 
     def exists(self, key: str) -> bool:
         return self._client.exists(key) == 1
@@ -60,6 +105,15 @@ class RedisContents:
                     )
                 case b"string":
                     parts.append(self._client.get(key))
+                case b"zset":
+                    parts.extend(self._client.zrange(key, 0, -1))
+                case b"stream":
+                    parts.extend(
+                        part
+                        for _, fields in self._client.xrange(key)
+                        for pair in fields.items()
+                        for part in pair
+                    )
                 case kind:
                     raise AssertionError(f"{key} is a {kind}")
         return b"\n".join(parts)
