@@ -51,12 +51,15 @@ async def test_a_user_signs_in_by_mail_and_lets_an_agent_in(chromium: Browser, s
 async def test_the_whole_way_can_be_gone_with_the_keyboard(chromium: Browser, server: AuthServer) -> None:
     async with User.at(chromium, server) as user:
         await user.authorize(await new_client(server))
+        # Keys pressed before the field has the focus go nowhere, for a person as for a test.
+        await expect(user.page.get_by_label("Email address")).to_be_focused()
         await user.page.keyboard.type(JOHN)
         await user.page.keyboard.press("Enter")
         await expect(user.page.get_by_label("One-time password")).to_be_focused()
         await user.page.keyboard.type((await server.mails(JOHN))[0]["code"])
         await user.page.keyboard.press("Enter")
         await expect(user.page).to_have_title("Allow access?")
+        await user.page.wait_for_load_state()
         for _ in range(3):
             await user.page.keyboard.press("Tab")
             if await user.page.get_by_role("button", name="Allow").evaluate("e => e.matches(':focus')"):
