@@ -5,10 +5,10 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check attacks keycloak fmt clean
+.PHONY: help demo test check attacks keycloak bench-authserver fmt clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
 
 demo: .venv/.runtime ## run the whole system and an agent through it (ARGS=--help for options)
 	@exec $(BIN)/python -m demo $(ARGS)
@@ -30,6 +30,9 @@ keycloak: .venv/.development ## the journey against a real Keycloak (needs Java 
 
 attacks: .venv/.development ## write docs/attacks.md from the attack suite
 	@$(BIN)/python -m tests.attacks
+
+bench-authserver: .venv/.runtime ## what a token exchange and an introspection cost (ARGS=--help for options)
+	@exec $(BIN)/python -m loadtest authserver $(ARGS)
 
 fmt: .venv/.development ## format, and fix what the linter can fix
 	$(BIN)/ruff format .
