@@ -1,6 +1,5 @@
 """The composition root of the gateway."""
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
@@ -12,18 +11,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock, system_clock
-from authcore.delegation_feed import DelegationFeed
 from authcore.http_client import pooled_client
-from authcore.jwks import JwksClient
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
-from authcore.validator import TokenProfile, TokenValidator
-from mcp_gateway.authentication import Authenticator, Known
-from mcp_gateway.broker import Answer, Broker, ExchangeKey
 from mcp_gateway.guard import Guard
-from mcp_gateway.memory import TokenMemory
+from mcp_gateway.identity import create_identity
 from mcp_gateway.metadata import metadata_routes, metadata_url
 from mcp_gateway.server import create_server
 from mcp_gateway.settings import Settings
@@ -38,16 +31,12 @@ def create_app(
 ) -> FastAPI:
     """Return the gateway. `transport` stands in for the network in tests."""
     client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
-    jwks = JwksClient(client, settings.jwks_uri, now=now)
-    redis_url = settings.redis_url.get_secret_value()
-    feed = DelegationFeed(deaf_after_seconds=settings.deaf_after_seconds) if redis_url else None
-    broker = _broker(settings, client, feed, now)
-    authenticator = _authenticator(settings, broker, jwks, feed, now)
+    identity = create_identity(settings, client, now=now)
     # Pools of their own: whoever floods us with unknown tokens fills the broker's, not the API's.
     api_client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
-    upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, broker)
+    upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, identity.broker)
     sessions = StreamableHTTPSessionManager(
-        create_server(upstream, version=version("mcp-gateway")),
+        create_server(upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up),
         # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
         json_response=True,
         stateless=True,
@@ -55,8 +44,8 @@ def create_app(
     )
     guard = Guard(
         sessions.handle_request,
-        authenticator.authenticate,
-        authenticator.recheck,
+        identity.authenticator.authenticate,
+        identity.authenticator.recheck,
         resource_metadata=metadata_url(settings),
         hosts=settings.hosts,
         origins=settings.allowed_origins,
@@ -71,8 +60,9 @@ def create_app(
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(client)
             await stack.enter_async_context(api_client)
-            if feed is not None:
-                await stack.enter_async_context(feed.listening(redis_url))
+            if identity.feed is not None:
+                redis_url = settings.redis_url.get_secret_value()
+                await stack.enter_async_context(identity.feed.listening(redis_url))
             await stack.enter_async_context(sessions.run())
             yield
 
@@ -85,7 +75,7 @@ def create_app(
         redoc_url=None,
         openapi_url=None,
         routes=[
-            *health_routes({"signing keys": jwks.check}),
+            *health_routes({"signing keys": identity.jwks.check}),
             *metadata_routes(settings),
             *(Route(path, endpoint) for path in endpoint_paths),
         ],
@@ -94,37 +84,6 @@ def create_app(
     )
     app.add_middleware(RequestLimits, max_body_bytes=MAX_BODY_BYTES)
     return app
-
-
-def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed | None, now: Clock) -> Broker:
-    key = json.loads(settings.broker_client_key_file.read_text())
-    signer = ClientAssertionSigner(settings.broker_client_id, key, now=now)
-    exchanged = TokenMemory[ExchangeKey, Answer](
-        max_entries=settings.memory_entries,
-        max_age_seconds=settings.memory_age_seconds,
-        feed=feed,
-        now=now,
-    )
-    return Broker(client, settings.broker_url, signer, now=now, exchanged=exchanged)
-
-
-def _authenticator(
-    settings: Settings, broker: Broker, jwks: JwksClient, feed: DelegationFeed | None, now: Clock
-) -> Authenticator:
-    profile = TokenProfile(
-        issuer=settings.issuer,
-        audience=settings.audience,
-        algorithms=settings.signing_algorithms,
-        token_types=frozenset({"at+jwt"}),
-        clock_skew_seconds=settings.clock_skew_seconds,
-    )
-    memory = TokenMemory[bytes, Known](
-        max_entries=settings.memory_entries,
-        max_age_seconds=settings.memory_age_seconds,
-        feed=feed,
-        now=now,
-    )
-    return Authenticator(broker, TokenValidator(profile, jwks, now=now), memory, feed)
 
 
 def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:

@@ -62,7 +62,7 @@ class Guard:
                 await PlainTextResponse("Method not allowed\n", 405, {"allow": "POST"})(scope, receive, send)
                 return
             body = await _read_body(receive)
-            required = required_scope(parse_message(body))
+            required = required_scope(parse_message(body), caller.token)
             if not covers(caller.token.scope, required):
                 raise InsufficientScope("The operation needs more than the token grants", scope=required)
         except OAuthError as error:

@@ -13,11 +13,12 @@ from mcp.types import (
     CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
+    Tool,
 )
 
-from authcore.errors import InvalidToken, OAuthError
+from authcore.errors import InsufficientScope, InvalidToken, OAuthError
 from mcp_gateway.caller import Caller, caller_of
-from mcp_gateway.policy import usable
+from mcp_gateway.policy import TOOL_RULES, verdict, visible
 from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES
 from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
 from mcp_gateway.upstream import UpstreamRefused, UpstreamUnavailable
@@ -26,28 +27,52 @@ logger = logging.getLogger(__name__)
 
 TOOLS: Final[dict[str, GatewayTool]] = {tool.definition.name: tool for tool in (FETCH_STOCK_PRICES,)}
 
+SCOPES_NEEDED: Final = "example.delegant/scopes-needed"
+"""In the `_meta` of what is listed and cannot be used yet: all scopes to ask for."""
+
 INSTRUCTIONS: Final = (
-    "Stock prices on behalf of the signed-in user. Every answer is limited to what that user may see."
+    "Stock prices on behalf of the signed-in user. Every answer is limited to what that user may see. "
+    f"A tool with {SCOPES_NEEDED} in its _meta can be called as well: you will then be asked to authorize "
+    "for these scopes."
 )
 
 Context = ServerRequestContext[Any, Any]
 
 
-def create_server(upstream: Upstream, *, version: str) -> Server[Any]:
-    """Return the server. It holds nothing of any request: every replica answers every request."""
+def create_server(upstream: Upstream, *, version: str, list_step_up: bool) -> Server[Any]:
+    """Return the server. It holds nothing of any request: every replica answers every request.
+
+    Args:
+        upstream: the API behind the tools.
+        version: our own, for the agents to see.
+        list_step_up: whether to list what a token can use only after it has asked for more scopes.
+    """
 
     async def list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
-        granted = caller_of(ctx.request).token.scope
-        tools = [TOOLS[name].definition for name in sorted(TOOLS) if usable(name, granted)]
+        needed = visible(TOOLS, TOOL_RULES, caller_of(ctx.request).token)
+        tools = [
+            _marked(TOOLS[name].definition, scope)
+            for name, scope in needed.items()
+            if list_step_up or not scope
+        ]
         # Private: the answer depends on the token (MCP 2026-07-28, caching).
         return ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
     async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
         caller = caller_of(ctx.request)
-        tool = TOOLS.get(params.name)
-        # A tool without a rule is unknown, however it got into the table: the guard has let it pass.
-        if tool is None or not usable(params.name, caller.token.scope):
+        tool, rule = TOOLS.get(params.name), TOOL_RULES.get(params.name)
+        if tool is None or rule is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}")
+        found = verdict(rule, caller.token)
+        if found.never:
+            return failed(
+                f"{params.name} cannot be used by this client: {found.never}. More scopes would not help; "
+                "do not try again, but tell the user."
+            )
+        if found.step_up:
+            # The guard asked for these already, unless it read another message than we did.
+            caller.refusal = InsufficientScope("The operation needs more scopes", scope=found.step_up)
+            return failed("Authorization failed")
         return await _guarded(tool, upstream, caller, params.arguments or {})
 
     def input_schema(name: str) -> dict[str, Any] | None:
@@ -63,6 +88,13 @@ def create_server(upstream: Upstream, *, version: str) -> Server[Any]:
         on_call_tool=call_tool,
         get_tool_input_schema=input_schema,
     )
+
+
+def _marked(definition: Tool, scopes_needed: frozenset[str]) -> Tool:
+    if not scopes_needed:
+        return definition
+    meta = (definition.meta or {}) | {SCOPES_NEEDED: sorted(scopes_needed)}
+    return definition.model_copy(update={"meta": meta})
 
 
 async def _guarded(

@@ -46,6 +46,10 @@ class Settings(ServiceSettings):
     allowed_origins: frozenset[str] = Field(
         default=frozenset(), description="web origins that may call us from a browser, as a JSON array"
     )
+    list_step_up: bool = Field(
+        default=True,
+        description="list tools too that a token can use only after asking for more scopes, marked as such",
+    )
     redis_url_file: Path | None = Field(
         default=None, description="file with the URL of the Redis that announces revocations"
     )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
 
 from mcp_gateway.caller import Caller
-from mcp_gateway.policy import TOOL_SCOPES
+from mcp_gateway.policy import TOOL_RULES
 from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
 
 NAME: Final = "fetch-stock-prices"
@@ -46,7 +46,7 @@ _DEFINITION: Final = Tool(
 async def _run(upstream: Upstream, caller: Caller, arguments: Mapping[str, Any]) -> CallToolResult:
     if arguments:
         return failed(f"{NAME} takes no arguments. Call it again with an empty object.")
-    token = await upstream.token_for(caller, TOOL_SCOPES[NAME])
+    token = await upstream.token_for(caller, TOOL_RULES[NAME].scope)
     stocks = [stock.model_dump() for stock in await upstream.api.list_stocks(token)]
     # The text is the same document, for clients that know nothing of structured content.
     text = json.dumps(stocks, separators=(",", ":"))
