@@ -70,4 +70,44 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     ),
     "post-only": Requirement(MCP + "transports/streamable-http", "GET and DELETE on the endpoint get 405"),
     "unknown-tool": Requirement(MCP + "patterns/errors", "An unknown tool is JSON-RPC error -32602"),
+    "as-discovery": Requirement(
+        MCP + "authorization/authorization-server-discovery",
+        "The authorization server's metadata is at every well-known form, the issuer identical in each",
+    ),
+    "as-pkce": Requirement(
+        MCP + "authorization/security-considerations",
+        "S256 is advertised, and no client gets a token without its verifier",
+    ),
+    "as-iss": Requirement(
+        MCP + "authorization/security-considerations",
+        "Success and error redirects name the issuer (RFC 9207), and the metadata says so",
+    ),
+    "as-client-metadata": Requirement(
+        MCP + "authorization/client-registration",
+        "A client is known by the https URL of its metadata document, fetched safely and cached",
+    ),
+    "as-registration": Requirement(
+        MCP + "authorization/client-registration",
+        "Older clients register; one policy holds for them and for metadata documents",
+    ),
+    "as-redirect-uris": Requirement(
+        MCP + "authorization/security-considerations",
+        "Redirect URIs match exactly, but for the port on loopback; https or loopback, no fragment",
+    ),
+    "as-short-tokens": Requirement(
+        MCP + "authorization/security-considerations",
+        "Access tokens are short-lived; refresh tokens, where policy has them, are rotated",
+    ),
+    "as-resource": Requirement(
+        MCP + "authorization#resource-parameter-implementation",
+        "The resource is honoured in authorization and token requests; an unknown one is invalid_target",
+    ),
+    "as-client-credentials": Requirement(
+        "https://modelcontextprotocol.io/extensions/auth/oauth-client-credentials",
+        "Machines get tokens of their own by client_credentials with private_key_jwt",
+    ),
+    "as-enterprise": Requirement(
+        "https://modelcontextprotocol.io/extensions/auth/enterprise-managed-authorization",
+        "An enterprise's identity provider lets agents in by identity assertions (ID-JAG, RFC 7523)",
+    ),
 }

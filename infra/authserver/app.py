@@ -101,7 +101,11 @@ def create_app(
             await stack.enter_async_context(in_background("tidying up", sweeping))
             outbox = EventOutbox(database, settings.event_receivers)
             client = await stack.enter_async_context(
-                pooled_client(timeout_seconds=event_delivery.TIMEOUT_SECONDS, transport=transport)
+                pooled_client(
+                    timeout_seconds=event_delivery.TIMEOUT_SECONDS,
+                    transport=transport,
+                    ca_file=settings.ca_file,
+                )
             )
             server = await _build(
                 stack, settings, where, database, fetcher, client, outbox, last_uses, now=now, policy=policy

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-import httpx2
 from mcp import Client
 from mcp.client.auth import OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
@@ -21,11 +20,13 @@ from mcp.shared.auth import (
 )
 from pydantic import AnyUrl
 
+from demo.agent_identity import NAME, REDIRECT_URI
 from demo.browser import AuthorizationResponse, Browser, BrowserError, Visitor
+from demo.network import Network
 from demo.wire import OnExchange, response_hook
 
-REDIRECT_URI: Final = "http://127.0.0.1:33418/callback"
 TIMEOUT_SECONDS: Final = 30.0
+BROWSER_TIMEOUT_SECONDS: Final = 10.0
 
 
 class NotAuthorizedError(Exception):
@@ -73,14 +74,13 @@ class Agent:
 class _UserAtBrowser:
     visitor: Visitor
     on_exchange: OnExchange
+    network: Network
     responses: list[AuthorizationResponse] = field(default_factory=list[AuthorizationResponse])
     failure: BrowserError | NotAuthorizedError | None = None
 
     async def redirect(self, url: str) -> None:
-        client = httpx2.AsyncClient(
-            trust_env=False,
-            timeout=httpx2.Timeout(10.0),
-            event_hooks={"response": [response_hook("browser", self.on_exchange)]},
+        client = self.network.client(
+            timeout_seconds=BROWSER_TIMEOUT_SECONDS, on_response=response_hook("browser", self.on_exchange)
         )
         async with Browser(REDIRECT_URI, client=client) as browser:
             try:
@@ -106,25 +106,31 @@ async def connected_agent(
     mcp_url: str,
     visitor: Visitor,
     *,
-    name: str = "Demo agent",
+    name: str = NAME,
+    metadata_url: str | None = None,
     on_exchange: OnExchange = _ignore,
     wallet: Wallet | None = None,
+    network: Network | None = None,
 ) -> AsyncGenerator[Agent]:
     """Connect to an MCP server on behalf of a user, and authorize when it asks for that.
 
     Args:
         mcp_url: the MCP endpoint.
         visitor: who sits at the browser when the agent opens it.
-        name: the client name the user reads on the consent page.
+        name: the client name the user reads on the consent page, if the agent registers.
+        metadata_url: the document that describes the agent; an authorization server that reads such documents
+            then knows it by that URL, without registration.
         on_exchange: told about everything on the wire, the browser's requests included.
         wallet: a registration and token of an earlier connection.
+        network: how to reach everybody; plainly if absent.
 
     Raises:
         NotAuthorizedError: the user said no.
         BrowserError: the user did not find the way.
     """
     kept = wallet if wallet is not None else Wallet()
-    at_browser = _UserAtBrowser(visitor, on_exchange)
+    network = network or Network()
+    at_browser = _UserAtBrowser(visitor, on_exchange, network)
     provider = OAuthClientProvider(
         server_url=mcp_url,
         client_metadata=OAuthClientMetadata(
@@ -135,12 +141,10 @@ async def connected_agent(
         storage=kept,
         redirect_handler=at_browser.redirect,
         callback_handler=at_browser.callback,
+        client_metadata_url=metadata_url,
     )
-    http_client = httpx2.AsyncClient(
-        auth=provider,
-        trust_env=False,
-        timeout=httpx2.Timeout(TIMEOUT_SECONDS),
-        event_hooks={"response": [response_hook("agent", on_exchange)]},
+    http_client = network.client(
+        timeout_seconds=TIMEOUT_SECONDS, auth=provider, on_response=response_hook("agent", on_exchange)
     )
     try:
         async with (

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from demo import hints, state_file
+from demo.development_ca import CertificatesError
 from demo.embedded_redis import NoRedisError
 from demo.options import Options, parse
 from demo.ports import PortTakenError
@@ -39,7 +40,7 @@ async def _supervised(options: Options, settings: Settings, terminal: Terminal) 
     except asyncio.CancelledError:
         terminal.say("Stopped.")
         return 0 if phase.is_up else INTERRUPTED
-    except (NoRedisError, PortTakenError, StackError, StoryError) as error:
+    except (CertificatesError, NoRedisError, PortTakenError, StackError, StoryError) as error:
         terminal.say(f"✗ {error}", style=RED)
         return 1
     return 0
@@ -85,7 +86,12 @@ async def _run(options: Options, settings: Settings, terminal: Terminal, phase: 
 
 async def _story(stack: Stack, terminal: Terminal) -> None:
     before = await exchanges_seen(stack.addresses)
-    outcomes = [await tell(user, stack.addresses, terminal) for user in USERS]
+    # Over TLS an agent can be known by a document of its own; the next user's registers, as older ones do.
+    documents = (stack.addresses.agent_metadata, None)
+    outcomes = [
+        await tell(user, stack.addresses, terminal, metadata_url=document)
+        for user, document in zip(USERS, documents, strict=True)
+    ]
     exchanges = await exchanges_seen(stack.addresses) - before
     terminal.say()
     for outcome in outcomes:
@@ -107,6 +113,9 @@ async def _stay(stack: Stack, terminal: Terminal) -> None:
     terminal.say(hints.addresses_of(stack.addresses, stack.directory))
     terminal.say()
     terminal.say(hints.commands_for(stack.addresses))
+    if stack.addresses.ca is not None:
+        terminal.say()
+        terminal.say(hints.trust_for(stack.addresses, stack.addresses.ca))
     terminal.say()
     terminal.say("Ctrl-C ends everything.", style=BOLD)
     ended = await stack.first_ended()

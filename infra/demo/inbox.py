@@ -2,10 +2,10 @@
 
 from typing import Final
 
-import httpx2
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from demo.browser import BrowserError
+from demo.network import Network
 
 TIMEOUT_SECONDS: Final = 5.0
 
@@ -27,13 +27,13 @@ class Mails(BaseModel):
     mails: list[Mail]
 
 
-async def newest_password(inbox_url: str, email: str) -> str:
+async def newest_password(inbox_url: str, email: str, *, network: Network | None = None) -> str:
     """Return the newest one-time password for an address.
 
     Raises:
         BrowserError: none has arrived, or the inbox cannot be read.
     """
-    async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(TIMEOUT_SECONDS)) as client:
+    async with (network or Network()).client(timeout_seconds=TIMEOUT_SECONDS) as client:
         response = await client.get(f"{inbox_url}.json", params={"to": email})
     try:
         mails = Mails.model_validate_json(response.content)

@@ -30,6 +30,7 @@ SERVER: Final = Step(
         "authorization_endpoint",
         "token_endpoint",
         "registration_endpoint",
+        "client_id_metadata_document_supported",
         "code_challenge_methods_supported",
         "authorization_response_iss_parameter_supported",
     ),
@@ -37,6 +38,9 @@ SERVER: Final = Step(
 REGISTERED: Final = Step(
     "It registers itself, and gets what policy allows rather than what it asked for (RFC 7591)",
     ("client_id", "client_name", "grant_types", "token_endpoint_auth_method", "scope"),
+)
+IDENTIFIED: Final = Step(
+    "It is known by its metadata document, without registration: the URL of the document is its client_id"
 )
 LOGIN: Final = Step("The user logs in with a one-time password from the inbox, and consents")
 TOKEN: Final = Step(
@@ -54,7 +58,7 @@ BY_RPC_METHOD: Final = {"tools/list": TOOLS, "tools/call": CALL}
 def step_of(exchange: Exchange) -> Step:
     """Return the step an exchange belongs to."""
     if exchange.actor == "browser":
-        return LOGIN
+        return IDENTIFIED if exchange.asks_as_document else LOGIN
     if "/.well-known/oauth-protected-resource" in exchange.path:
         return RESOURCE
     if "/.well-known/" in exchange.path:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from demo.parts import AUTHSERVER, BROKER, GATEWAY, REDIS, STOCKS, USUAL_PORTS
+from demo.parts import AGENT, AUTHSERVER, BROKER, GATEWAY, HOST_NAMES, REDIS, STOCKS, USUAL_PORTS
 from demo.stack import LogLevel, StackOptions
+from demo.tls import TlsOptions
 
 DESCRIPTION = """\
 Runs the whole system on this machine, each part as a process of its own on loopback: Redis, a development
@@ -35,11 +36,17 @@ class Options:
     ports: dict[str, int]
     logs: Path | None
     log_level: LogLevel
+    tls: TlsOptions | None
 
     def stack(self, *, redis_url: str | None) -> StackOptions:
         """Return how to run the system."""
         return StackOptions(
-            ports=self.ports, usual_ports=True, log_level=self.log_level, logs=self.logs, redis_url=redis_url
+            ports=self.ports,
+            usual_ports=True,
+            log_level=self.log_level,
+            logs=self.logs,
+            tls=self.tls,
+            redis_url=redis_url,
         )
 
 
@@ -68,7 +75,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         default="info",
         help="of the services (default: info)",
     )
-    for part in (GATEWAY, BROKER, STOCKS, AUTHSERVER, REDIS):
+    parser.add_argument(
+        "--tls", action="store_true", help="speak TLS everywhere, with an authority made for this run"
+    )
+    parser.add_argument(
+        "--hosts",
+        action="store_true",
+        help=f"be known as {', '.join(HOST_NAMES.values())}, over TLS; a browser needs a line in /etc/hosts",
+    )
+    parser.add_argument(
+        "--ca",
+        type=Path,
+        metavar="DIR",
+        help="keep the certificates there, over TLS, so that a browser has to be told once whom to trust",
+    )
+    for part in (GATEWAY, BROKER, STOCKS, AUTHSERVER, REDIS, AGENT):
         parser.add_argument(
             f"--{part}-port",
             type=_port,
@@ -89,6 +110,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         ports=ports,
         logs=given.keep_logs,
         log_level=given.log_level,
+        tls=TlsOptions(given.hosts, given.ca) if given.tls or given.hosts or given.ca else None,
     )
 
 

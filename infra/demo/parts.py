@@ -24,6 +24,9 @@ AUTHSERVER: Final = "authserver"
 BROKER: Final = "broker"
 STOCKS: Final = "stocks"
 GATEWAY: Final = "gateway"
+AGENT: Final = "agent"
+"""The web site of the agent's vendor: there with TLS only."""
+AGENT_PATH: Final = "/agent.json"
 
 MODULES: Final[Mapping[str, str]] = {
     AUTHSERVER: "authserver",
@@ -37,27 +40,70 @@ USUAL_PORTS: Final[Mapping[str, int]] = {
     STOCKS: 8082,
     AUTHSERVER: 8090,
     REDIS: 8379,
+    AGENT: 8091,
 }
+HOST_NAMES: Final[Mapping[str, str]] = {
+    GATEWAY: "mcp.demo.example",
+    AUTHSERVER: "login.demo.example",
+    STOCKS: "api.demo.example",
+}
+"""By which parts can be known to agents and browsers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """Where everything of one run is."""
+    """Where everything of one run is: under which names it is known, and where each part listens."""
 
-    gateway: str
-    broker: str
-    api: str
-    authserver: str
+    ports: Mapping[str, int]
     redis: str = field(repr=False)
+    ca: Path | None = None
+    """The authority that vouches for the parts; without one they speak plain HTTP."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Host names of parts, which lead to loopback."""
 
     @classmethod
-    def on(cls, ports: Mapping[str, int], *, redis: str) -> "Addresses":
+    def on(
+        cls,
+        ports: Mapping[str, int],
+        *,
+        redis: str,
+        ca: Path | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> "Addresses":
         """Return the addresses for the ports."""
+        return cls(dict(ports), redis, ca, names or {})
 
-        def base(part: str) -> str:
-            return f"http://{HOST}:{ports[part]}"
+    def here(self, part: str) -> str:
+        """Return the base URL at which a part can be reached without its name."""
+        return self._base(part, HOST)
 
-        return cls(base(GATEWAY), base(BROKER), base(STOCKS), base(AUTHSERVER), redis)
+    def _base(self, part: str, host: str) -> str:
+        scheme, usual = ("http", 80) if self.ca is None else ("https", 443)
+        port = self.ports[part]
+        return f"{scheme}://{host}" if port == usual else f"{scheme}://{host}:{port}"
+
+    def _known_as(self, part: str) -> str:
+        return self._base(part, self.names.get(part, HOST))
+
+    @property
+    def gateway(self) -> str:
+        """The MCP gateway."""
+        return self._known_as(GATEWAY)
+
+    @property
+    def authserver(self) -> str:
+        """The authorization server."""
+        return self._known_as(AUTHSERVER)
+
+    @property
+    def api(self) -> str:
+        """The stocks API."""
+        return self._known_as(STOCKS)
+
+    @property
+    def broker(self) -> str:
+        """The token broker, which only the other parts know."""
+        return self.here(BROKER)
 
     @property
     def mcp(self) -> str:
@@ -70,9 +116,19 @@ class Addresses:
         return self.authserver + ISSUER_PATH
 
     @property
+    def issuer_here(self) -> str:
+        """Where the other parts reach the authorization server's endpoints."""
+        return self.here(AUTHSERVER) + ISSUER_PATH
+
+    @property
     def inbox(self) -> str:
         """Where one-time passwords arrive."""
         return self.authserver + "/inbox"
+
+    @property
+    def agent_metadata(self) -> str | None:
+        """The document that describes the demo's agent, and is its `client_id`; there is none without TLS."""
+        return None if self.ca is None or AGENT not in self.ports else self.here(AGENT) + AGENT_PATH
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +192,9 @@ def environments(
         BROKER: {
             "BROKER_URL": addresses.broker,
             "BROKER_ISSUER": addresses.issuer,
-            "BROKER_JWKS_URI": addresses.issuer + "/jwks",
-            "BROKER_INTROSPECTION_ENDPOINT": addresses.issuer + "/introspect",
-            "BROKER_TOKEN_ENDPOINT": addresses.issuer + "/token",
+            "BROKER_JWKS_URI": addresses.issuer_here + "/jwks",
+            "BROKER_INTROSPECTION_ENDPOINT": addresses.issuer_here + "/introspect",
+            "BROKER_TOKEN_ENDPOINT": addresses.issuer_here + "/token",
             "BROKER_CLIENT_ID": BROKER_CLIENT,
             "BROKER_CLIENT_KEY_FILE": str(secrets.broker_key),
             "BROKER_REDIS_URL_FILE": str(secrets.redis_url),
@@ -147,26 +203,30 @@ def environments(
         },
         STOCKS: {
             "STOCKS_ISSUER": addresses.issuer,
-            "STOCKS_JWKS_URI": addresses.issuer + "/jwks",
+            "STOCKS_JWKS_URI": addresses.issuer_here + "/jwks",
             "STOCKS_AUDIENCE": API_AUDIENCE,
         },
         GATEWAY: {
             "GATEWAY_RESOURCE": addresses.mcp,
             "GATEWAY_ISSUER": addresses.issuer,
-            "GATEWAY_JWKS_URI": addresses.issuer + "/jwks",
+            "GATEWAY_JWKS_URI": addresses.issuer_here + "/jwks",
             "GATEWAY_BROKER_URL": addresses.broker,
             "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
             "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
             "GATEWAY_REDIS_URL_FILE": str(secrets.redis_url),
-            "GATEWAY_API_URL": addresses.api,
+            "GATEWAY_API_URL": addresses.here(STOCKS),
             "GATEWAY_API_AUDIENCE": API_AUDIENCE,
             "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),
         },
     }
-    return {part: _common(part, ports[part], log_level) | variables for part, variables in special.items()}
+    return {
+        part: common_variables(part, ports[part], log_level) | variables
+        for part, variables in special.items()
+    }
 
 
-def _common(part: str, port: int, log_level: str) -> dict[str, str]:
+def common_variables(part: str, port: int, log_level: str) -> dict[str, str]:
+    """Return what every part is told."""
     prefix = part.upper() + "_"
     return {
         "PYTHONUNBUFFERED": "1",

@@ -13,14 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from demo import embedded_redis
+from demo import embedded_redis, tls
+from demo.network import Network
 from demo.parts import (
-    AUTHSERVER,
-    BROKER,
-    GATEWAY,
+    AGENT,
     MODULES,
     REDIS,
-    STOCKS,
     USUAL_PORTS,
     Addresses,
     Secrets,
@@ -28,6 +26,7 @@ from demo.parts import (
 )
 from demo.ports import HOST, Ports
 from demo.processes import Minder, PartProcess, stop_all
+from demo.tls import TlsOptions
 
 STOP_GRACE_SECONDS: Final = 2.4
 START_TIMEOUT_SECONDS: Final = 60.0
@@ -51,6 +50,8 @@ class StackOptions:
     log_level: LogLevel = "info"
     logs: Path | None = None
     """Where logs go and stay; else into the private directory, which goes with the run."""
+    tls: TlsOptions | None = None
+    """Whether it speaks TLS, and how."""
     redis_url: str | None = None
     """A Redis that runs; else one is started."""
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
@@ -99,7 +100,7 @@ class Stack:
         for part in waiting.values():
             if not part.running:
                 part.spawn()
-        async with httpx2.AsyncClient(trust_env=False, timeout=httpx2.Timeout(2.0)) as client:
+        async with Network(self.addresses.ca).client(timeout_seconds=2.0) as client:
             while waiting:
                 for name, part in list(waiting.items()):
                     if part.exit_code is not None:
@@ -164,6 +165,7 @@ async def running_stack(
     """Start everything, and stop it all at the end; whatever happens, nothing stays behind.
 
     Raises:
+        CertificatesError: those that were kept cannot be used.
         NoRedisError: there is no Redis to use or start.
         PortTakenError: a port that was asked for is in use.
         StackError: a part did not come up.
@@ -195,11 +197,17 @@ def _composed(
     server = embedded_redis.find_server() if own_redis else None
     numbers = {
         name: _port(ports, name, options)
-        for name in (GATEWAY, BROKER, STOCKS, AUTHSERVER, *((REDIS,) if own_redis else ()))
+        for name in (*MODULES, *((REDIS,) if own_redis else ()), *((AGENT,) if options.tls else ()))
     }
     password = embedded_redis.new_password() if own_redis else None
     redis_url = options.redis_url or f"redis://:{password}@{HOST}:{numbers[REDIS]}/0"
-    addresses = Addresses.on(numbers, redis=redis_url)
+    certificates = options.tls.certificates(directory) if options.tls else None
+    addresses = Addresses.on(
+        numbers,
+        redis=redis_url,
+        ca=certificates.authority if certificates else None,
+        names=options.tls.names if options.tls else None,
+    )
     secrets = Secrets.create(directory, redis_url=redis_url)
     logs = options.logs or directory
     logs.mkdir(parents=True, exist_ok=True)
@@ -211,9 +219,12 @@ def _composed(
     if server is not None and password is not None:
         configuration = embedded_redis.write_configuration(directory, port=numbers[REDIS], password=password)
         add(REDIS, (str(server), str(configuration)), {}, f"redis://{HOST}:{numbers[REDIS]}")
+    modules = {**MODULES, AGENT: tls.MODULE}
     told = environments(addresses, secrets, numbers, directory=directory, log_level=options.log_level)
+    if certificates is not None:
+        told = tls.over_tls(told, addresses, certificates, log_level=options.log_level)
     for name, environment in told.items():
-        add(name, (sys.executable, "-m", MODULES[name]), environment, f"http://{HOST}:{numbers[name]}")
+        add(name, (sys.executable, "-m", modules[name]), environment, addresses.here(name))
     return Stack(addresses, directory, processes, password, options.start_timeout_seconds)
 
 

@@ -21,6 +21,7 @@ def describe(stack: Stack) -> dict[str, Any]:
         "inbox": addresses.inbox,
         "api": addresses.api,
         "broker": addresses.broker,
+        "ca": None if addresses.ca is None else str(addresses.ca),
         "redis": addresses.redis,
         "processes": {
             name: {"pid": part.pid, "log": str(part.log.absolute()), "url": part.url}

@@ -13,12 +13,14 @@ from demo.agent import Agent, NotAuthorizedError, connected_agent
 from demo.browser import BrowserError, Visitor
 from demo.inbox import newest_password
 from demo.narration import Narrator
+from demo.network import Network
 from demo.parts import Addresses
 from demo.terminal import BOLD, GREEN, Terminal
 from demo.wire import Exchange
 
 TOOL: Final = "fetch-stock-prices"
 TOKEN_SECONDS: Final = 900
+TIMEOUT_SECONDS: Final = 5.0
 
 
 class StoryError(Exception):
@@ -48,8 +50,16 @@ class Outcome:
     rows: list[dict[str, Any]]
 
 
-async def tell(user: User, addresses: Addresses, terminal: Terminal) -> Outcome:
+async def tell(
+    user: User, addresses: Addresses, terminal: Terminal, *, metadata_url: str | None = None
+) -> Outcome:
     """Let an agent go the whole way for one user, and check every stage.
+
+    Args:
+        user: at the browser.
+        addresses: where everything is.
+        terminal: who listens.
+        metadata_url: the document by which the agent is known; without one it registers.
 
     Raises:
         StoryError: something was not as it must be.
@@ -57,10 +67,14 @@ async def tell(user: User, addresses: Addresses, terminal: Terminal) -> Outcome:
     terminal.say()
     terminal.say(f"{user.email} ({user.region})", style=BOLD)
     narrator = Narrator(terminal)
-    visitor = Visitor(user.email, partial(newest_password, addresses.inbox))
+    network = Network(addresses.ca)
+    visitor = Visitor(user.email, partial(newest_password, addresses.inbox, network=network))
     try:
-        async with connected_agent(addresses.mcp, visitor, on_exchange=narrator) as agent:
+        async with connected_agent(
+            addresses.mcp, visitor, metadata_url=metadata_url, on_exchange=narrator, network=network
+        ) as agent:
             check_refusal(narrator.exchanges)
+            check_identity(agent, narrator.exchanges, metadata_url)
             check_authorization(agent, addresses)
             tools = [tool.name for tool in (await agent.client.list_tools()).tools]
             narrator.note(f"tools: {', '.join(tools)}")
@@ -81,7 +95,7 @@ async def exchanges_seen(addresses: Addresses) -> int:
     Raises:
         StoryError: it does not say.
     """
-    async with httpx2.AsyncClient(trust_env=False) as client:
+    async with Network(addresses.ca).client(timeout_seconds=TIMEOUT_SECONDS) as client:
         response = await client.get(f"{addresses.issuer}/debug/counters")
     try:
         return int(response.json()["token_exchange"])
@@ -108,6 +122,18 @@ def check_refusal(exchanges: list[Exchange]) -> None:
     for parameter in ("resource_metadata=", "scope="):
         expect(parameter in challenge, f"the challenge has no {parameter[:-1]}")
     expect("error=" not in challenge, "the challenge names an error though no token was sent")
+
+
+def check_identity(agent: Agent, exchanges: list[Exchange], metadata_url: str | None) -> None:
+    """The agent registered, or else is known by its metadata document and did not."""
+    registration = agent.wallet.registration
+    registered = any("redirect_uris" in exchange.request_json for exchange in exchanges)
+    if metadata_url is None:
+        expect(registered, "the agent did not register")
+    else:
+        expect(not registered, "the agent registered although it has a metadata document")
+        known_as = None if registration is None else registration.client_id
+        expect(known_as == metadata_url, f"the agent is known as {known_as}")
 
 
 def check_authorization(agent: Agent, addresses: Addresses) -> None:

@@ -65,6 +65,11 @@ class Exchange:
         return urlsplit(self.url).path
 
     @property
+    def asks_as_document(self) -> bool:
+        """Whether it is an authorization request of a client that is known by its metadata document."""
+        return dict(parse_qsl(urlsplit(self.url).query)).get("client_id", "").startswith("https://")
+
+    @property
     def rpc_method(self) -> str | None:
         """The JSON-RPC method, if the request is an MCP message."""
         return self.request_json.get("method") if "jsonrpc" in self.request_json else None

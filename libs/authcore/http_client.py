@@ -7,6 +7,7 @@ plug in any `httpx` transport.
 import asyncio
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector
@@ -14,6 +15,7 @@ from httpx_aiohttp import AiohttpTransport
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 
 from authcore.errors import TemporarilyUnavailable
+from authcore.tls import trusting_context
 
 MAX_RESPONSE_BYTES = 256 * 1024
 DEADLINE_SECONDS = 10.0
@@ -25,7 +27,7 @@ def pooled_client(
     timeout_seconds: float,
     transport: httpx.AsyncBaseTransport | None = None,
     max_connections: int = 256,
-    tls: ssl.SSLContext | None = None,
+    ca_file: Path | None = None,
 ) -> httpx.AsyncClient:
     """Return a client to keep for the life of the process. It follows no redirects and stores no cookies.
 
@@ -33,10 +35,10 @@ def pooled_client(
         timeout_seconds: limit for connecting, for each read and for a place in the pool.
         transport: stands in for the network in tests.
         max_connections: connections kept to all hosts together.
-        tls: trust anchors and client certificate; the system's when absent.
+        ca_file: PEM of authorities trusted besides the system's.
     """
     client = httpx.AsyncClient(
-        transport=transport or _network(max_connections, tls or ssl.create_default_context()),
+        transport=transport or _network(max_connections, trusting_context(ca_file)),
         timeout=timeout_seconds,
         follow_redirects=False,
         trust_env=False,

@@ -5,12 +5,14 @@ import asyncio
 import gc
 import json
 import logging
+import ssl
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import uvicorn
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from pydantic_settings import BaseSettings, SettingsError
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from authcore.errors import TemporarilyUnavailable
 from authcore.http_protocol import BoundedHeadProtocol
 from authcore.telemetry import configure_tracing
+from authcore.tls import serving_context, trusting_context
 
 Check = Callable[[], Awaitable[None]]
 """Returns when a dependency can be used; raises `TemporarilyUnavailable` when not."""
@@ -42,11 +45,43 @@ class ServiceSettings(BaseSettings):
         default=20, ge=0, description="how long running requests may finish after SIGTERM"
     )
     backlog: int = Field(default=4096, ge=1, description="connections the kernel holds for us")
+    tls_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM of our certificate, with the intermediate ones after it; plain HTTP without",
+    )
+    tls_key_file: Path | None = Field(
+        default=None, validate_default=True, description="PEM of its private key; both are read at start"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM of authorities to trust, besides the system's, in those we connect to"
+    )
     otlp_endpoint: str | None = Field(
         default=None,
         validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT",
         description="where spans go (OTLP/HTTP); none are recorded without",
     )
+
+    @field_validator("tls_key_file")
+    @classmethod
+    def _fits_its_certificate(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        certificate: Path | None = info.data.get("tls_certificate_file")
+        if (value is None) != (certificate is None):
+            raise ValueError("a certificate and its key go together: set both files or neither")
+        if certificate is not None and value is not None:
+            serving_context(certificate, value)
+        return value
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_authorities(cls, value: Path | None) -> Path | None:
+        trusting_context(value)
+        return value
+
+    def serving_tls(self) -> ssl.SSLContext | None:
+        """Return how we present ourselves, or `None` if we serve plain HTTP."""
+        if self.tls_certificate_file is None or self.tls_key_file is None:
+            return None
+        return serving_context(self.tls_certificate_file, self.tls_key_file)
 
 
 S = TypeVar("S", bound=ServiceSettings)
@@ -223,9 +258,14 @@ def server_config(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=settings.shutdown_grace_seconds,
         timeout_keep_alive=65,
+        ssl_context_factory=_presenting(settings.serving_tls()),
         http=BoundedHeadProtocol,
         # Nobody speaks WebSocket here, and uvicorn's would log the headers of an upgrade, tokens included.
         ws="none",
         # Nothing here depends on who a proxy says the client is.
         proxy_headers=False,
     )
+
+
+def _presenting(tls: ssl.SSLContext | None) -> Callable[[uvicorn.Config, object], ssl.SSLContext] | None:
+    return None if tls is None else lambda _, __: tls

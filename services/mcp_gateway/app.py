@@ -30,10 +30,14 @@ def create_app(
     settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
 ) -> FastAPI:
     """Return the gateway. `transport` stands in for the network in tests."""
-    client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    client = pooled_client(
+        timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
+    )
     identity = create_identity(settings, client, now=now)
     # Pools of their own: whoever floods us with unknown tokens fills the broker's, not the API's.
-    api_client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    api_client = pooled_client(
+        timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
+    )
     upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, identity.broker)
     sessions = StreamableHTTPSessionManager(
         create_server(upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up),

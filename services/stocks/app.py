@@ -22,7 +22,9 @@ def create_app(
     settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
 ) -> FastAPI:
     """Return the API. `transport` stands in for the network in tests."""
-    client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    client = pooled_client(
+        timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
+    )
     jwks = JwksClient(client, settings.jwks_uri, now=now)
     profile = TokenProfile(
         issuer=settings.issuer,

@@ -74,7 +74,9 @@ def create_app(
         redis: stands in for the connection to Redis in tests; it is closed with the application.
         now: the clock.
     """
-    client = pooled_client(timeout_seconds=settings.http_timeout_seconds, transport=transport)
+    client = pooled_client(
+        timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
+    )
     redis = redis or connect(
         settings.redis_url.get_secret_value(),
         timeout_seconds=settings.redis_timeout_seconds,

@@ -31,7 +31,9 @@ def profile_command(arguments: Sequence[str]) -> int:
 async def _report(settings: Settings) -> int:
     good = True
     profile = load_profile(settings.profile)
-    async with pooled_client(timeout_seconds=settings.http_timeout_seconds) as client:
+    async with pooled_client(
+        timeout_seconds=settings.http_timeout_seconds, ca_file=settings.ca_file
+    ) as client:
         async for finding in ProfileCheck(settings, profile, client, now=system_clock).findings():
             sys.stdout.write(f"{MARKS[finding.fits]}  {finding.what}\n")
             good = good and finding.fits is not False

@@ -42,6 +42,7 @@ async def error_of(server: AuthServer, **changes: str | None) -> Json:
     "RFC 9700 §2.1.1",
     "leave PKCE out, downgrade it to plain, or name another resource, scope or response type",
 )
+@pytest.mark.requirement("as-iss")
 async def test_an_error_goes_to_the_client_with_state_and_issuer(
     server: AuthServer, error: str, changes: dict[str, str | None]
 ) -> None:

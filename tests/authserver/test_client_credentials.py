@@ -38,6 +38,7 @@ async def ask(server: AuthServer, **changes: str | None) -> httpx.Response:
     return await server.post("token", {"grant_type": GRANT_CLIENT_CREDENTIALS, **proof} | changes)
 
 
+@pytest.mark.requirement("as-client-credentials")
 async def test_the_token_speaks_of_the_client_and_of_no_user(server: AuthServer) -> None:
     answer = (await ask(server)).json()
     assert (answer["token_type"], answer["expires_in"], answer["scope"]) == ("Bearer", 900, "stocks/read")

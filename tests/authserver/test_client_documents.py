@@ -61,6 +61,7 @@ def assert_refused(page: Page, status: int = 400) -> None:
     assert "metadata document" in page.text
 
 
+@pytest.mark.requirement("as-client-metadata")
 async def test_a_client_known_by_its_document_needs_no_registration(tmp_path: Path) -> None:
     net = Net()
     async with net.serving(tmp_path) as server:
@@ -227,6 +228,7 @@ async def test_redirect_uris_are_those_of_the_document(tmp_path: Path) -> None:
             assert page.response.status_code == status
 
 
+@pytest.mark.requirement("as-registration")
 async def test_policy_is_the_one_of_registered_clients(tmp_path: Path) -> None:
     key = ec_key("agent")
     net = Net()
@@ -253,6 +255,7 @@ async def test_policy_is_the_one_of_registered_clients(tmp_path: Path) -> None:
     assert claims["client_assurance_level"] == 2
 
 
+@pytest.mark.requirement("as-client-metadata")
 async def test_a_document_is_kept_as_long_as_its_headers_say(tmp_path: Path) -> None:
     net = Net()
     net.answer = lambda _: httpx.Response(200, json=document(), headers={"cache-control": "max-age=60"})

@@ -16,6 +16,7 @@ def assert_refused(response: httpx.Response, error: str = "invalid_grant") -> No
     assert "access_token" not in response.text
 
 
+@pytest.mark.requirement("as-short-tokens")
 async def test_a_token_is_opaque_and_lives_as_long_as_policy_says(server: AuthServer) -> None:
     token = await server.token()
     assert len(token) == 43
@@ -76,6 +77,7 @@ async def test_a_code_lives_for_a_minute(server: AuthServer) -> None:
 
 
 @pytest.mark.attack("RFC 7636 §4.6", "redeem an intercepted code with a guessed verifier")
+@pytest.mark.requirement("as-pkce")
 async def test_a_wrong_verifier_is_refused(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -85,6 +87,7 @@ async def test_a_wrong_verifier_is_refused(server: AuthServer) -> None:
 
 
 @pytest.mark.attack("RFC 9700 §4.8.2", "redeem a code without its verifier (PKCE downgrade)")
+@pytest.mark.requirement("as-pkce")
 async def test_a_missing_verifier_is_refused(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)
@@ -107,6 +110,7 @@ async def test_a_redirect_uri_that_was_not_authorized_is_refused(server: AuthSer
 
 
 @pytest.mark.attack("RFC 8707 §2.2", "swap the resource when redeeming")
+@pytest.mark.requirement("as-resource")
 async def test_the_resource_cannot_be_swapped_at_the_token_endpoint(server: AuthServer) -> None:
     client_id = (await server.register())["client_id"]
     code = await server.code(client_id)

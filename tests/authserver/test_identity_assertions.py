@@ -48,6 +48,7 @@ async def redeem(server: AuthServer, text: str, client: str = AGENT, **form: str
     return await server.post("token", {"grant_type": GRANT_JWT_BEARER, "assertion": text, **proof, **form})
 
 
+@pytest.mark.requirement("as-enterprise")
 async def test_an_agent_gets_a_token_for_the_user_it_was_let_in_for(server: AuthServer) -> None:
     answer = (await redeem(server, assertion())).json()
     assert "refresh_token" not in answer

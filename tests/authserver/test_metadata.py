@@ -17,6 +17,7 @@ PATH = "/oauth/v2/oauth-anonymous"
         f"{PATH}/.well-known/oauth-authorization-server",
     ],
 )
+@pytest.mark.requirement("as-discovery")
 async def test_the_metadata_is_the_same_at_every_well_known_path(server: AuthServer, path: str) -> None:
     response = await server.http.get(path)
     assert response.status_code == 200

@@ -114,6 +114,7 @@ def test_the_same_uri_matches_and_a_loopback_port_may_vary(registered: str, pres
     ],
 )
 @pytest.mark.attack("RFC 9700 §4.1.3", "ask for a redirect URI that resembles the registered one")
+@pytest.mark.requirement("as-redirect-uris")
 def test_anything_else_does_not_match(registered: str, presented: str) -> None:
     assert not matches(registered, presented)
 
@@ -150,6 +151,7 @@ async def test_a_redirect_uri_that_is_not_registered_gets_a_page_and_no_redirect
     assert "location" not in page.response.headers
 
 
+@pytest.mark.requirement("as-redirect-uris")
 async def test_a_native_client_may_listen_on_any_port(server: AuthServer) -> None:
     client = await server.register(redirect_uris=["http://127.0.0.1/callback"])
     browser = server.browser()

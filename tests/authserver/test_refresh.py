@@ -58,6 +58,7 @@ async def test_a_client_that_did_not_ask_for_them_gets_none(refreshing: AuthServ
     assert "refresh_token" not in response.json()
 
 
+@pytest.mark.requirement("as-short-tokens")
 async def test_each_use_gives_another_token_under_the_same_delegation(refreshing: AuthServer) -> None:
     server = refreshing
     metadata = (await server.http.get(f"{server.issuer}/.well-known/openid-configuration")).json()

@@ -46,6 +46,7 @@ async def test_grant_types_beyond_policy_are_trimmed(server: AuthServer) -> None
 
 
 @pytest.mark.attack("RFC 7591 §2", "claim a scope, lifetime, audience or client type in metadata")
+@pytest.mark.requirement("as-registration")
 async def test_policy_holds_whatever_the_client_claims_of_itself(server: AuthServer) -> None:
     client = await server.register(
         scope="admin openid", audience="https://other.example", client_type="human", client_assurance_level=9

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from demo.options import parse
+from demo.tls import TlsOptions
 
 
 def test_without_options_it_tells_the_story_and_stays_up() -> None:
@@ -14,6 +15,13 @@ def test_ports_are_given_by_part(tmp_path: Path) -> None:
     options = parse(["--gateway-port", "9000", "--redis-port=9001", "--state", str(tmp_path / "s.json")])
     assert options.ports == {"gateway": 9000, "redis": 9001}
     assert options.stack(redis_url=None).usual_ports
+
+
+def test_host_names_and_kept_certificates_turn_tls_on(tmp_path: Path) -> None:
+    assert parse([]).tls is None
+    assert parse(["--tls"]).tls == TlsOptions()
+    assert parse(["--hosts"]).tls == TlsOptions(host_names=True)
+    assert parse(["--ca", str(tmp_path)]).tls == TlsOptions(ca=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +53,9 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--keep-logs",
         "--log-level",
         "--gateway-port",
+        "--tls",
+        "--hosts",
+        "--ca",
         "REDIS_URL",
     ):
         assert option in shown

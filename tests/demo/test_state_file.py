@@ -29,6 +29,7 @@ def test_the_document_says_where_everything_is(stack: Stack, tmp_path: Path) -> 
         "inbox": "http://127.0.0.1:4/inbox",
         "api": "http://127.0.0.1:3",
         "broker": "http://127.0.0.1:2",
+        "ca": None,
         "redis": "redis://:secret@127.0.0.1:5/0",
         "processes": {
             "gateway": {"pid": None, "log": str(tmp_path / "gateway.log"), "url": "http://127.0.0.1:1"}
