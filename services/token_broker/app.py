@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import version
 
 import httpx
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -17,12 +18,14 @@ from authcore.jwks import JwksClient
 from authcore.redis_client import BoundedRedis, connect
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
-from token_broker import revocation_endpoints
+from token_broker import operator_endpoints, revocation_endpoints
 from token_broker.announcements import Announcements
 from token_broker.client_auth import ClientAuthentication, ReplayGuard
+from token_broker.delegation_list import DelegationList
 from token_broker.delegations import CacheResult, DelegationStore
 from token_broker.exchange import Exchange, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
+from token_broker.openapi import DESCRIPTION, INTROSPECT, TITLE, TOKEN
 from token_broker.profiles import load_profile
 from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
@@ -39,7 +42,7 @@ LOCK_MARGIN_SECONDS = 1.0
 router = APIRouter()
 
 
-@router.post("/introspect")
+@router.post("/introspect", **INTROSPECT)
 async def introspect(request: Request) -> Response:
     """Say whether a token is active for this caller, and what it stands for (RFC 7662)."""
     broker = broker_of(request)
@@ -49,7 +52,7 @@ async def introspect(request: Request) -> Response:
     return introspection_response(subject, request.headers.get("accept", ""))
 
 
-@router.post("/token")
+@router.post("/token", **TOKEN)
 async def token(request: Request) -> Response:
     """Exchange a subject token for one that is good at one audience (RFC 8693)."""
     broker = broker_of(request)
@@ -99,15 +102,20 @@ def create_app(
             yield {"broker": broker}
 
     app = FastAPI(
-        title="Token broker",
+        title=TITLE,
+        description=DESCRIPTION,
+        version=version("token-broker"),
         lifespan=lifespan,
         telemetry=fastapi_telemetry(),
-        openapi_url=None,
+        # The pages that show it would load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
         redirect_slashes=False,
         routes=list(health_routes({"redis": redis.check, "signing keys": jwks.check})),
     )
     app.include_router(router)
     app.include_router(revocation_endpoints.router)
+    app.include_router(operator_endpoints.router)
     add_refusals(app)
     app.add_middleware(RequestLimits, max_body_bytes=MAX_FORM_BYTES)
     return app
@@ -151,6 +159,7 @@ def _broker(
         exchange=Exchange(introspection, store, upstream.server, targets, profile, feed, locks, now=now),
         revocation=revocation,
         pushed_events=PushedEvents(upstream.events(), revocation, redis),
+        delegations=DelegationList(redis, now=now),
         now=now,
     )
 

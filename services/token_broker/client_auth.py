@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from fastapi import Request
 
@@ -23,6 +24,10 @@ from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
 from authcore.redis_client import BoundedRedis
 from token_broker.sealing import fingerprint
 
+Right = Literal["read", "revoke"]
+"""What operators may do: see delegations, end them."""
+RIGHTS: Final[frozenset[Right]] = frozenset({"read", "revoke"})
+
 NOT_ACCEPTABLE = "The client assertion is not acceptable"
 
 
@@ -36,8 +41,8 @@ class Caller:
     """The spellings of the audience that subject tokens must have when this caller presents them."""
     audiences: frozenset[str]
     scopes: frozenset[str]
-    operator: bool = False
-    """Whether it may see and end delegations that are not its own."""
+    rights: frozenset[Right] = frozenset()
+    """What it may do with delegations that are not its own."""
 
     def require_audience(self, audience: str) -> None:
         """Return if this caller may have tokens for `audience`.
@@ -63,7 +68,7 @@ class OperatorUnknown(InvalidClient):
 
 
 class OperatorsOnly(AccessDenied):
-    """The client is known, but may do this to nobody's delegations."""
+    """The client is known, but has no such right over delegations that are not its own."""
 
     status = 403
 
@@ -115,13 +120,13 @@ class ClientAuthentication:
         await self._verifier.verify(assertion, caller.client_id, caller.keys)
         return caller
 
-    async def authenticate_operator(self, request: Request) -> Caller:
+    async def authenticate_operator(self, request: Request, right: Right) -> Caller:
         """Return the operator whose client assertion is the bearer token of this request.
 
         Raises:
             OperatorUnknown: there is none.
             InvalidClient: a wrong one, a used one or an unknown client.
-            OperatorsOnly: the client is not an operator.
+            OperatorsOnly: the client is not an operator with this right.
             TemporarilyUnavailable: it could not be checked.
         """
         try:
@@ -130,8 +135,8 @@ class ClientAuthentication:
             raise OperatorUnknown("Authenticate with a client assertion", reason=error.reason) from None
         caller = self._claimed(assertion)
         await self._verifier.verify(assertion, caller.client_id, caller.keys)
-        if not caller.operator:
-            raise OperatorsOnly("This client is not an operator")
+        if right not in caller.rights:
+            raise OperatorsOnly(f"This client may not {right} other people's delegations")
         return caller
 
     def _claimed(self, assertion: str) -> Caller:

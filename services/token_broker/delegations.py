@@ -2,10 +2,11 @@
 
 | key | holds |
 |---|---|
-| `{d:<id>}:tokens` | `<fingerprint>|phantom`, `<fingerprint>|<audience>|<scopes>` → sealed JWT; `source` |
+| `{d:<id>}:tokens` | `<fingerprint>|phantom`, `<fingerprint>|<audience>|<scopes>` → sealed JWT; facts |
 | `{d:<id>}:revoked` | tombstone: nothing may be stored for this delegation |
 | `{p:<fingerprint>}` | the delegation of the subject token with this fingerprint |
 
+Facts are `source`, `client`, `user` (a keyed hash), `created` and `used`: they have no `|` in their names.
 Keys of one delegation share a hash tag, so the scripts work on a Redis Cluster as well.
 """
 
@@ -14,13 +15,12 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
-
-from redis.asyncio import Redis
+from typing import Final, Literal, cast
 
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
 from authcore.redis_client import BoundedRedis
+from token_broker.delegation_index import DelegationIndex, Holder
 from token_broker.sealing import Place, Sealer, UnopenableValue, base64url, fingerprint
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,15 @@ CacheResult = Literal["hit", "miss", "error"]
 PHANTOM: Final = "phantom"
 """The entry of the JWT that stands for the subject token itself."""
 
+USE_NOTED_SECONDS: Final = 60
+"""How exactly it is known when a delegation was last used: a write for each use would be too many."""
+
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._~@/+=-]{1,128}")
 _TAG = re.compile(r"[A-Za-z0-9._~@/+=-]{1,128}|sha256:[A-Za-z0-9_-]{43}")
 
 _STORE: Final = """
--- KEYS: hash, tombstone. ARGV: now, until, source, field, value. Returns 0 if the delegation is revoked.
+-- KEYS: hash, tombstone. ARGV: now, until, source, field, value, and perhaps client and user.
+-- Returns 0 if the delegation is revoked.
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
 local now, life = tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(ARGV[1])
 if life <= 0 then return 1 end
@@ -49,14 +53,29 @@ if redis.call('HLEN', KEYS[1]) >= 32 then
 end
 local left = redis.call('TTL', KEYS[1])
 redis.call('HSET', KEYS[1], 'source', ARGV[3], ARGV[4], ARGV[5])
+redis.call('HSETNX', KEYS[1], 'created', ARGV[1])
+redis.call('HSETNX', KEYS[1], 'used', ARGV[1])
+if ARGV[6] then redis.call('HSET', KEYS[1], 'client', ARGV[6], 'user', ARGV[7]) end
 if life > left then redis.call('EXPIRE', KEYS[1], life) end
 return 1
 """
 
+_LOOK: Final = """
+-- KEYS: hash, tombstone. ARGV: field, now, how exactly use is noted. Returns the value, and 1 if revoked.
+local value = redis.call('HGET', KEYS[1], ARGV[1])
+if value then
+  local used = redis.call('HGET', KEYS[1], 'used')
+  -- pcall: a Redis that cannot be written to can still be read.
+  if ARGV[2] - (used or 0) >= tonumber(ARGV[3]) then redis.pcall('HSET', KEYS[1], 'used', ARGV[2]) end
+end
+return {value, redis.call('EXISTS', KEYS[2])}
+"""
+
 _REVOKE: Final = """
--- KEYS: hash, tombstone. ARGV: life of the tombstone. Returns 1 if there was something to forget.
+-- KEYS: hash, tombstone. ARGV: life of the tombstone. Returns 1 if there was something to forget, and whose.
 redis.call('SET', KEYS[2], '1', 'EX', ARGV[1])
-return redis.call('UNLINK', KEYS[1])
+local holder = redis.call('HMGET', KEYS[1], 'client', 'user')
+return {redis.call('UNLINK', KEYS[1]), holder[1], holder[2]}
 """
 
 
@@ -75,6 +94,14 @@ class Delegation:
     def tokens(self) -> str:
         """The key of the hash."""
         return f"{{d:{self.tag}}}:tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What a revocation has ended."""
+
+    holder: Holder | None
+    """Whom it was for, if that was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +174,8 @@ class DelegationStore:
         self._leeway_seconds = leeway_seconds
         self._tombstone_seconds = tombstone_seconds
         self._count = count
+        self._index = DelegationIndex(redis)
+        self._look = redis.client.register_script(_LOOK)
         self._store = redis.client.register_script(_STORE)
         self._revoke = redis.client.register_script(_REVOKE)
 
@@ -162,8 +191,11 @@ class DelegationStore:
                 self._count("miss")
                 return None
             place = Place(f"{{d:{tag}}}:tokens", _field(token, PHANTOM))
-            value, revoked = await _hget_and_exists(redis, place, f"{{d:{tag}}}:revoked")
-        return Found(tag, revoked, self._open(value, token, place))
+            answer: object = await self._look(
+                keys=[place.key, _tombstone(tag)], args=[place.field, self._now(), USE_NOTED_SECONDS]
+            )
+        value, revoked = cast("tuple[bytes | None, int]", answer)
+        return Found(tag, revoked != 0, self._open(value, token, place))
 
     async def read(self, delegation: Delegation, token: str, entry: str) -> str | None:
         """Return the JWT kept under this entry for this subject token, if it may still be used.
@@ -185,8 +217,11 @@ class DelegationStore:
         *,
         expires_at: int,
         subject_expires_at: int,
+        whose: VerifiedToken | None = None,
     ) -> None:
-        """Keep a JWT for the holder of a subject token; on return the delegation was not revoked.
+        """Keep a JWT for whoever presents the subject token; on return the delegation was not revoked.
+
+        If it is said whose it is, as with the first entry of a subject token, operators find the delegation.
 
         Raises:
             AlreadyRevoked: it is.
@@ -197,10 +232,16 @@ class DelegationStore:
         until = min(expires_at - self._leeway_seconds, subject_expires_at, now + self._tombstone_seconds)
         place = Place(delegation.tokens, _field(token, entry))
         sealed = self._sealer.seal(jwt, token=token, place=place, until=max(until, 0))
+        facts: tuple[str, ...] = ()
+        if whose is not None and until > now:
+            holder = _holder(whose, self._sealer)
+            facts = holder.client, holder.user
+            # First: what is listed and not there is taken off the list, but what is there must be listed.
+            await self._index.add(delegation.tag, holder, now=now, until=until)
         async with self._redis.use() as redis:
             stored = await self._store(
-                keys=[place.key, f"{{d:{delegation.tag}}}:revoked"],
-                args=[now, until, delegation.source, place.field, sealed],
+                keys=[place.key, _tombstone(delegation.tag)],
+                args=[now, until, delegation.source, place.field, sealed, *facts],
             )
             if stored != 1:
                 raise AlreadyRevoked
@@ -216,17 +257,30 @@ class DelegationStore:
         async with self._redis.use() as redis:
             await redis.unlink(_pointer(token))
 
-    async def revoke(self, tag: str) -> bool:
-        """End a delegation: drop all its tokens and let none be stored again. Tell whether there were any.
+    async def unlist(self, tag: str, holder: Holder) -> None:
+        """Let operators no longer find a delegation.
+
+        Raises:
+            TemporarilyUnavailable: Redis could not do it.
+        """
+        await self._index.forget(tag, holder)
+
+    async def revoke(self, tag: str) -> Dropped | None:
+        """End a delegation: drop all its tokens, if there are any, and let none be stored again.
 
         Raises:
             TemporarilyUnavailable: Redis could not do it; the delegation may not be revoked.
         """
         async with self._redis.use():
-            dropped = await self._revoke(
-                keys=[f"{{d:{tag}}}:tokens", f"{{d:{tag}}}:revoked"], args=[self._tombstone_seconds]
+            answer: object = await self._revoke(
+                keys=[f"{{d:{tag}}}:tokens", _tombstone(tag)], args=[self._tombstone_seconds]
             )
-        return dropped == 1
+        dropped, client, user = cast("tuple[int, bytes | None, bytes | None]", answer)
+        if dropped == 0:
+            return None
+        if client is None or user is None:
+            return Dropped(None)
+        return Dropped(Holder(client.decode("utf-8", "replace"), user.decode("ascii", "replace")))
 
     def _open(self, value: object, token: str, place: Place) -> str | None:
         if not isinstance(value, bytes):
@@ -245,12 +299,14 @@ class DelegationStore:
         return opened.plaintext
 
 
-async def _hget_and_exists(redis: Redis, place: Place, key: str) -> tuple[object, bool]:
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.hget(place.key, place.field)
-        pipe.exists(key)
-        answers = await pipe.execute()
-    return answers[0], answers[1] != 0
+def _holder(token: VerifiedToken, sealer: Sealer) -> Holder:
+    # Whatever a claim may hold, it goes into Redis and comes out again.
+    client = (token.client_id or "").encode("ascii", "backslashreplace").decode("ascii")
+    return Holder(client, sealer.user(token.subject))
+
+
+def _tombstone(tag: str) -> str:
+    return f"{{d:{tag}}}:revoked"
 
 
 def _pointer(token: str) -> str:

@@ -100,6 +100,7 @@ class Introspection:
                 self._source.keep(subject),
                 expires_at=subject.expires_at,
                 subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
+                whose=subject.token,
             )
         except AlreadyRevoked:
             raise InvalidToken(INACTIVE, reason="revoked while it was asked about") from None

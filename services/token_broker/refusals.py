@@ -4,8 +4,9 @@ import logging
 import re
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 
-from authcore.errors import OAuthError
+from authcore.errors import InvalidRequest, OAuthError
 from authcore.refusals import oauth_refusal
 from token_broker.authorization_server import InteractionRequired
 from token_broker.client_auth import OperatorUnknown
@@ -35,6 +36,12 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
 
 def add_refusals(app: FastAPI) -> None:
     """Render and log every refusal."""
+
+    @app.exception_handler(RequestValidationError)
+    async def on_malformed_request(_: Request, error: RequestValidationError) -> Response:
+        # Names only: a value would be the caller's own text in our answer.
+        names = sorted({str(problem["loc"][-1]) for problem in error.errors()})
+        return oauth_refusal(InvalidRequest(f"Not acceptable: {', '.join(names)}"))
 
     @app.exception_handler(OAuthError)
     async def on_oauth_error(request: Request, error: OAuthError) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final, Literal
 
 from opentelemetry import metrics
@@ -60,10 +61,14 @@ class Revocation:
             await asyncio.sleep(self._heartbeat_seconds)
 
     async def _finish(self, tag: str, reason: Reason) -> None:
-        await self._store.revoke(tag)
+        dropped = await self._store.revoke(tag)
         await self._announcements.announce(tag)
         self._revoked.add(1, {"reason": reason})
         logger.info("a delegation was revoked: %s", reason)
+        if dropped is not None and dropped.holder is not None:
+            # It is revoked whether or not this succeeds; who lists it finds nothing and takes it off then.
+            with suppress(TemporarilyUnavailable):
+                await self._store.unlist(tag, dropped.holder)
 
 
 class PushedEvents:

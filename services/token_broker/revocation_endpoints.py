@@ -1,4 +1,4 @@
-"""The three ways to end a delegation: its holder's (RFC 7009), the server's (RFC 8935), an operator's."""
+"""Ending a delegation: its holder's way (RFC 7009) and the authorization server's (RFC 8935)."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
@@ -6,13 +6,13 @@ from fastapi.responses import JSONResponse
 from authcore.forms import read_form
 from authcore.oauth2_types import NO_STORE
 from authcore.security_events import MEDIA_TYPE_SECEVENT, RefusedSet
-from token_broker.delegations import tag_named
+from token_broker.openapi import EVENTS, REVOKE
 from token_broker.state import broker_of
 
 router = APIRouter()
 
 
-@router.post("/revoke")
+@router.post("/revoke", **REVOKE)
 async def revoke(request: Request) -> Response:
     """End the delegation of a token (RFC 7009 §2.1).
 
@@ -28,7 +28,7 @@ async def revoke(request: Request) -> Response:
     return Response(status_code=200, headers=NO_STORE)
 
 
-@router.post("/events")
+@router.post("/events", **EVENTS)
 async def receive_event(request: Request) -> Response:
     """Take a security event token that the authorization server pushes (RFC 8935 §2).
 
@@ -43,15 +43,3 @@ async def receive_event(request: Request) -> Response:
         document = {"err": error.err, "description": str(error)}
         return JSONResponse(document, 400, NO_STORE | {"content-language": "en"})
     return Response(status_code=202, headers=NO_STORE)
-
-
-@router.delete("/delegations/{delegation:path}")
-async def end_delegation(request: Request, delegation: str) -> Response:
-    """End a delegation by its id, known or not: no token of it will be given out again.
-
-    An operator authenticates with a client assertion as the bearer token: a DELETE has no form to carry it.
-    """
-    broker = broker_of(request)
-    await broker.clients.authenticate_operator(request)
-    await broker.revocation.revoke(tag_named(delegation), "operator")
-    return Response(status_code=204, headers=NO_STORE)

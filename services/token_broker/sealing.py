@@ -87,6 +87,7 @@ class Sealer:
         self._ring = {_derive(key, b"key id", length=4).hex(): key for key in ring}
         self._sealing_id = next(iter(self._ring))
         self._naming_key = _derive(ring[0], b"delegation id")
+        self._user_key = _derive(ring[0], b"user")
 
     def seal(self, plaintext: str, *, token: str, place: Place, until: int) -> bytes:
         """Return the sealed value."""
@@ -118,6 +119,16 @@ class Sealer:
     def name(self, token: str) -> str:
         """Return a name for a token that nobody without the ring can compute or compare."""
         return base64url(hmac.digest(self._naming_key, token.encode(), "sha256"))
+
+    def user(self, subject: str) -> str:
+        """Return a name for a user: the same for all delegations of one, and no help in finding who it is."""
+        return base64url(hmac.digest(self._user_key, subject.encode("utf-8", "surrogatepass"), "sha256")[:16])
+
+
+def readable_until(value: bytes) -> int | None:
+    """Return the time after which a sealed value must not be used. It is readable, and not verified here."""
+    parts = _SEALED.fullmatch(value)
+    return None if parts is None else int(parts[3])
 
 
 def _cipher(ring_key: bytes, token: str) -> AESGCM:

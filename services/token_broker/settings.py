@@ -15,6 +15,7 @@ from authcore.jwks import parse_key_set
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
+from token_broker.client_auth import RIGHTS, Right
 from token_broker.profiles import Profile, load_profile
 from token_broker.sealing import parse_ring
 
@@ -30,7 +31,16 @@ class CallerSettings(BaseModel):
     resource: str = Field(default="", description="the audience a subject token must have")
     audiences: frozenset[str] = Field(default=frozenset(), description="targets it may exchange for")
     scopes: frozenset[str] = Field(default=frozenset(), description="scopes it may exchange for")
-    operator: bool = Field(default=False, description="whether it may see and end all delegations")
+    operator: bool | frozenset[Right] = Field(
+        default=False, description='rights over all delegations: ["read"], ["revoke"], or true for both'
+    )
+
+    @property
+    def rights(self) -> frozenset[Right]:
+        """What it may do with all delegations."""
+        if isinstance(self.operator, bool):
+            return RIGHTS if self.operator else frozenset()
+        return self.operator
 
     @field_validator("jwks")
     @classmethod

@@ -7,6 +7,7 @@ from fastapi import Request
 
 from authcore.clock import Clock
 from token_broker.client_auth import ClientAuthentication
+from token_broker.delegation_list import DelegationList
 from token_broker.exchange import Exchange
 from token_broker.introspection import Introspection
 from token_broker.revocation import PushedEvents, Revocation
@@ -21,6 +22,7 @@ class Broker:
     exchange: Exchange
     revocation: Revocation
     pushed_events: PushedEvents
+    delegations: DelegationList
     now: Clock
 
 

@@ -132,7 +132,7 @@ def caller_of(client_id: str, settings: CallerSettings, profile: Profile) -> Cal
         resource=resource_audiences(settings.resource, profile) if settings.resource else frozenset(),
         audiences=settings.audiences,
         scopes=settings.scopes,
-        operator=settings.operator,
+        rights=settings.rights,
     )
 
 

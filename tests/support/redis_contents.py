@@ -28,7 +28,7 @@ class RedisContents:
 
     def sealed(self, key: str) -> dict[str, bytes]:
         """Return the sealed tokens of a hash."""
-        return {name: value for name, value in self.hash(key).items() if name != "source"}
+        return {name: value for name, value in self.hash(key).items() if "|" in name}
 
     def set_field(self, key: str, name: str, value: bytes) -> None:
         self._client.hset(key, name, value)
@@ -48,6 +48,10 @@ class RedisContents:
     def pending(self) -> list[str]:
         """Return the delegations whose revocation has begun and is not announced."""
         return [member.decode() for member in self._client.zrange(PENDING, 0, -1)]
+
+    def members(self, key: str) -> list[str]:
+        """Return the members of a sorted set, in order."""
+        return [member.decode() for member in self._client.zrange(key, 0, -1)]
 
     def ttl(self, key: str) -> int:
         return self._client.ttl(key)

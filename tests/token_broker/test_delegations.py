@@ -113,7 +113,7 @@ async def test_every_key_of_the_broker_expires_before_its_token(
     server.knows(token)
     await broker.exchange(token)
     lives = {key: redis.ttl(key) for key in redis.matching() if key not in (DELEGATIONS, FLIGHTS)}
-    assert len(lives) == 3
+    assert len(lives) == 6
     assert all(0 < life <= 900 for life in lives.values())
 
 
