@@ -205,6 +205,8 @@ def environments(
             "STOCKS_ISSUER": addresses.issuer,
             "STOCKS_JWKS_URI": addresses.issuer_here + "/jwks",
             "STOCKS_AUDIENCE": API_AUDIENCE,
+            "STOCKS_STORE_URL": f"sqlite:///{directory / 'stocks.sqlite'}",
+            "STOCKS_ALLOWED_ACTORS": json.dumps([BROKER_CLIENT]),
         },
         GATEWAY: {
             "GATEWAY_RESOURCE": addresses.mcp,

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from pydantic import SecretStr
 
 from mcp_gateway.app import create_app
 from mcp_gateway.settings import Settings
@@ -58,6 +59,7 @@ class FakeBroker:
             return httpx.Response(400, json={"error": "invalid_grant"})
         claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
         claims["scope"] = form["scope"]
+        claims["act"] = {"sub": "token-broker"}
         document = {"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
         return httpx.Response(200, json=document, headers=self._tag(form["subject_token"]))
 
@@ -160,7 +162,13 @@ async def running(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
     )
     network_clock = clock
     stocks = create_stocks(
-        StocksSettings(issuer=ISSUER, jwks_uri=JWKS_URI, audience=API),
+        StocksSettings(
+            issuer=ISSUER,
+            jwks_uri=JWKS_URI,
+            audience=API,
+            store_url=SecretStr(f"sqlite:///{settings.broker_client_key_file.parent / 'stocks.sqlite'}"),
+            allowed_actors=frozenset({"token-broker"}),
+        ),
         transport=issuer.transport(),
         now=network_clock,
     )

@@ -29,9 +29,11 @@ def free_port() -> int:
 
 @dataclass
 class RedisServer:
-    """One server process on loopback, without persistence. It can be stopped, frozen and started again."""
+    """One server process on loopback. It can be stopped, frozen, killed and started again."""
 
     port: int = field(default_factory=free_port)
+    durable: bool = False
+    """Whether it writes every change to a file before it confirms it."""
     _process: subprocess.Popen[str] | None = None
     _directory: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory[str])
 
@@ -45,7 +47,17 @@ class RedisServer:
             [
                 server_binary(),
                 *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._directory.name),
-                *("--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "notice"),
+                *("--appendfsync", "always"),
+                *(
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "yes" if self.durable else "no",
+                    "--daemonize",
+                    "no",
+                    "--loglevel",
+                    "notice",
+                ),
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -73,6 +85,12 @@ class RedisServer:
             process.wait(STOP_SECONDS)
         if process.stdout is not None:
             process.stdout.close()
+
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        assert self._process is not None
+        self._process.kill()
+        self.stop()
 
     def freeze(self) -> None:
         """Keep the server from answering while its connections stay open."""
