@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check attacks keycloak bench-authserver fmt clean
+.PHONY: help demo test check attacks conformance keycloak bench-authserver fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -24,6 +24,9 @@ check: .venv/.development ## format, lint, types, imports, tests
 	$(BIN)/pytest
 
 test: check ## what CI runs: the same as check
+
+conformance: .venv/.development ## run the MCP conformance suite (needs Node 22) and write docs/conformance.md
+	@$(BIN)/python -m tests.conformance
 
 keycloak: .venv/.development ## the journey against a real Keycloak (needs Java 17, Maven and the network)
 	@KEYCLOAK_HOME="$$(tests/conformance/keycloak/fetch.sh)" $(BIN)/pytest tests/conformance/keycloak

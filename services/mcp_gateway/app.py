@@ -1,6 +1,6 @@
 """The composition root of the gateway."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import version
 
@@ -25,11 +25,29 @@ from mcp_gateway.upstream import StocksApi
 
 MAX_BODY_BYTES = 256 * 1024
 
+Serve = Callable[[Settings, Upstream], StreamableHTTPSessionManager]
+"""What is behind the guard."""
+
+
+def our_tools(settings: Settings, upstream: Upstream) -> StreamableHTTPSessionManager:
+    """Return the transport of the gateway's own server: no sessions, so any replica answers any request."""
+    return StreamableHTTPSessionManager(
+        create_server(upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up),
+        # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
+        json_response=True,
+        stateless=True,
+        max_request_body_size=MAX_BODY_BYTES,
+    )
+
 
 def create_app(
-    settings: Settings, *, transport: httpx.AsyncBaseTransport | None = None, now: Clock = system_clock
+    settings: Settings,
+    *,
+    transport: httpx.AsyncBaseTransport | None = None,
+    now: Clock = system_clock,
+    serve: Serve = our_tools,
 ) -> FastAPI:
-    """Return the gateway. `transport` stands in for the network in tests."""
+    """Return the gateway. In tests `transport` stands in for the network, `serve` for our tools."""
     client = pooled_client(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
     )
@@ -39,13 +57,7 @@ def create_app(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
     )
     upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, identity.broker)
-    sessions = StreamableHTTPSessionManager(
-        create_server(upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up),
-        # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
-        json_response=True,
-        stateless=True,
-        max_request_body_size=MAX_BODY_BYTES,
-    )
+    sessions = serve(settings, upstream)
     guard = Guard(
         sessions.handle_request,
         identity.authenticator.authenticate,

@@ -20,7 +20,7 @@ ATTEMPT_SECONDS = 10
 
 
 async def echo(request: Request) -> PlainTextResponse:
-    return PlainTextResponse(await request.body())
+    return PlainTextResponse(request.headers.get("echo") or await request.body())
 
 
 @pytest.fixture
@@ -61,6 +61,13 @@ async def test_ordinary_requests_pass_also_pipelined_and_in_small_pieces(port: i
     assert answer.count(b"200 OK") == 3
     assert answer.endswith(b"hello")
     assert (await exchange(port, *(bytes([byte]) for byte in post))).endswith(b"hello")
+
+
+async def test_whitespace_around_a_header_value_is_no_part_of_it(port: int) -> None:
+    answer = await exchange(
+        port, b"GET / HTTP/1.1\r\nhost: x \r\necho: \t a b \t \r\nconnection: close\r\n\r\n"
+    )
+    assert answer.endswith(b"\r\n\r\na b")
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,14 @@ import pytest
 from tests.authserver.browser import Browser, Page
 from tests.authserver.server import API, BROKER, CALLBACK, MCP, AuthServer
 from tests.authserver.socket import listening
-from tests.conformance.node import missing_packages, node
+from tests.conformance.node import node
+from tests.conformance.suite import HERE
 from tests.support.issuer import Clock
 from tests.support.redis_server import free_port
 
-HERE = Path(__file__).parent
 SECONDS = 60.0
 
 pytestmark = pytest.mark.usefixtures("packages")
-
-
-@pytest.fixture
-def packages() -> None:
-    reason = missing_packages(HERE)
-    if reason is not None:
-        pytest.skip(reason)
 
 
 @pytest.fixture
