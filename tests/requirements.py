@@ -57,6 +57,30 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         "https://www.rfc-editor.org/rfc/rfc6750#section-3.1",
         "A request without credentials gets a challenge without an error code",
     ),
+    "dpop-proof": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9449#section-4.3",
+        "A DPoP-bound token is served with one good proof of its key for this request and token, every time",
+    ),
+    "dpop-scheme": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9449#section-7.2",
+        "A DPoP-bound token as a bearer token, and a bearer token by the scheme DPoP, are refused",
+    ),
+    "dpop-replay": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9449#section-11.1",
+        "A proof is good once, for all replicas together",
+    ),
+    "dpop-nonce": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9449#section-9",
+        "Where proofs must carry a nonce, refusals and answers bring one that every replica accepts",
+    ),
+    "dpop-metadata": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9728#section-2",
+        "Metadata and challenges say that tokens may, or must, be bound to DPoP keys",
+    ),
+    "certificate-bound": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc8705#section-3",
+        "A certificate-bound token needs its certificate, which a trusted proxy alone may name (RFC 9440)",
+    ),
     "both-eras": Requirement(
         MCP + "transports/streamable-http", "Clients of 2026-07-28 and of 2025 are served on one endpoint"
     ),

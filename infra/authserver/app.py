@@ -11,6 +11,7 @@ import httpx
 from fastapi import FastAPI
 
 from authcore.clock import Clock, system_clock
+from authcore.dpop import DPoPProofs
 from authcore.http_client import pooled_client
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
@@ -30,7 +31,6 @@ from authserver.consents import Consents
 from authserver.counters import Counters
 from authserver.database import Database, open_database
 from authserver.delegations import Delegations
-from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.event_delivery import Backoff, EventDelivery
 from authserver.event_outbox import EventOutbox

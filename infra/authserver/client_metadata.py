@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from authcore.errors import InvalidClientMetadata, InvalidRedirectUri
-from authcore.jwks import parse_key_set
+from authcore.jwks import PRIVATE_MEMBERS, parse_key_set
 from authserver.policy import Policy
 from authserver.redirect_uris import check_redirect_uri
 from authserver.settings import AuthMethod
@@ -25,7 +25,6 @@ MAX_TEXT_LENGTH: Final = 500
 
 _LINKS: Final = ("client_uri", "logo_uri", "tos_uri", "policy_uri")
 _TEXTS: Final = ("software_id", "software_version")
-PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 
 class _Wire(BaseModel):

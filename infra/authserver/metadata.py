@@ -5,6 +5,7 @@ from typing import Final, get_args
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from authcore import dpop
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
     GRANT_CLIENT_CREDENTIALS,
@@ -13,7 +14,7 @@ from authcore.oauth2_types import (
     GRANT_TOKEN_EXCHANGE,
     AuthorizationServerMetadata,
 )
-from authserver import dpop, endpoints
+from authserver import endpoints
 from authserver.endpoints import Endpoints
 from authserver.policy import Policy
 from authserver.settings import AuthMethod, Settings

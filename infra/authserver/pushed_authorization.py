@@ -8,6 +8,7 @@ from authcore.forms import Form, read_form
 from authcore.oauth2_types import NO_STORE
 from authserver import counters, endpoints
 from authserver.authorization_checks import checked, redirect_target
+from authserver.dpop import proven_key
 from authserver.pushed_requests import LIFETIME_SECONDS
 from authserver.state import server_of
 
@@ -26,7 +27,7 @@ async def push(request: Request) -> Response:
     if redirect_uri is None:
         raise InvalidRequest("The redirect_uri is not one the client registered")
     pending = checked(server, form, client, redirect_uri)
-    key = await server.dpop.key_of(request, server.where.url(endpoints.PUSH))
+    key = await proven_key(server, request, endpoints.PUSH)
     if key is not None and pending.dpop_jkt is None:
         # RFC 9449 §10.1: the proof says the same as the parameter.
         form = Form([*form, ("dpop_jkt", key)])

@@ -6,6 +6,7 @@ from typing import TypedDict, cast
 from starlette.requests import Request
 
 from authcore.clock import Clock
+from authcore.dpop import DPoPProofs
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
 from authserver.admin_sessions import AdminSessions
@@ -18,7 +19,6 @@ from authserver.consents import Consents
 from authserver.counters import Counters
 from authserver.database import Database
 from authserver.delegations import Delegations
-from authserver.dpop import DPoPProofs
 from authserver.endpoints import Endpoints
 from authserver.history import History
 from authserver.identity_assertions import IdentityAssertions

@@ -6,7 +6,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from authcore.errors import UnauthorizedClient, UnsupportedGrantType
+from authcore.errors import InvalidDPoPProof, UnauthorizedClient, UnsupportedGrantType
 from authcore.forms import Form, read_form
 from authcore.oauth2_types import (
     GRANT_AUTHORIZATION_CODE,
@@ -21,7 +21,7 @@ from authserver import counters, endpoints
 from authserver.client_credentials import client_credentials
 from authserver.clients import Client
 from authserver.code_grant import redeem_code
-from authserver.dpop import InvalidDPoPProof
+from authserver.dpop import proven_key
 from authserver.identity_grant import redeem_assertion
 from authserver.metadata import offered_grants
 from authserver.refresh_grant import refresh
@@ -55,7 +55,7 @@ async def token(request: Request) -> Response:
     client = await server.client_auth.authenticate(request, form)
     if grant_type not in client.grant_types:
         raise UnauthorizedClient("The client may not use this grant_type")
-    dpop_jkt = await server.dpop.key_of(request, server.where.url(endpoints.TOKEN))
+    dpop_jkt = await proven_key(server, request, endpoints.TOKEN)
     if dpop_jkt is None and client.dpop_bound:
         raise InvalidDPoPProof("The client is registered for tokens that are bound to a key")
     answer = await grant(server, client, form, dpop_jkt)

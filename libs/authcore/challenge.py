@@ -1,4 +1,4 @@
-"""`WWW-Authenticate: Bearer` (RFC 6750 §3, RFC 9728 §5.1)."""
+"""`WWW-Authenticate` of a resource: `Bearer` (RFC 6750 §3, RFC 9728 §5.1) and `DPoP` (RFC 9449 §7.1)."""
 
 import re
 from collections.abc import Iterable
@@ -21,19 +21,39 @@ def bearer_challenge(
         scope: what to ask for; all scopes of the operation. An `InsufficientScope` brings its own.
         resource_metadata: URL of the RFC 9728 document.
     """
+    return _challenge("Bearer", error, scope, {"resource_metadata": resource_metadata})
+
+
+def dpop_challenge(
+    error: OAuthError | None,
+    *,
+    algorithms: Iterable[str],
+    scope: Iterable[str] = (),
+    resource_metadata: str | None = None,
+) -> str:
+    """Return the challenge that asks for a token bound to a key, and a proof (RFC 9449 §7.1).
+
+    Args:
+        error: why; `None` where another challenge beside this one says it.
+        algorithms: what proofs may be signed with.
+        scope: as for `bearer_challenge`.
+        resource_metadata: as for `bearer_challenge`.
+    """
+    algs = " ".join(algorithms)
+    return _challenge("DPoP", error, scope, {"algs": algs, "resource_metadata": resource_metadata})
+
+
+def _challenge(
+    scheme: str, error: OAuthError | None, scope: Iterable[str], others: dict[str, str | None]
+) -> str:
+    parameters: dict[str, str | None] = {}
+    if error is not None and error.error is not None:
+        parameters |= {"error": error.error, "error_description": error.description or None}
     wanted = error.scope if isinstance(error, InsufficientScope) else tuple(scope)
-    parameters: dict[str, str] = {}
-    if error.error is not None:
-        parameters["error"] = error.error
-        if error.description:
-            parameters["error_description"] = error.description
-    if wanted:
-        parameters["scope"] = " ".join(wanted)
-    if resource_metadata is not None:
-        parameters["resource_metadata"] = resource_metadata
-    if not parameters:
-        return "Bearer"
-    return "Bearer " + ", ".join(f'{name}="{_quotable(value)}"' for name, value in parameters.items())
+    parameters["scope"] = " ".join(wanted) or None
+    given = [(name, value) for name, value in (parameters | others).items() if value is not None]
+    quoted = ", ".join(f'{name}="{_quotable(value)}"' for name, value in given)
+    return f"{scheme} {quoted}".rstrip()
 
 
 def _quotable(value: str) -> str:

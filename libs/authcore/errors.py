@@ -8,6 +8,8 @@
     │   ├── UnknownKey           401               RFC 6750 §3.1
     │   └── BadSignature         401               RFC 6750 §3.1
     ├── InsufficientScope        403               RFC 6750 §3.1
+    ├── InvalidDPoPProof         400, 401          RFC 9449 §5, §7.1
+    │   └── UseDPoPNonce         400, 401          RFC 9449 §8, §9
     ├── InvalidRequest           400               RFC 6749 §5.2, RFC 6750 §3.1
     ├── InvalidClient            401               RFC 6749 §5.2
     ├── InvalidGrant             400               RFC 6749 §5.2
@@ -81,6 +83,18 @@ class InsufficientScope(OAuthError):
     def __init__(self, description: str = "", *, scope: frozenset[str], reason: str = "") -> None:
         super().__init__(description, reason=reason)
         self.scope = tuple(sorted(scope))
+
+
+class InvalidDPoPProof(OAuthError):
+    """The proof of possession is missing, malformed, old, used, or of something else. Resources say 401."""
+
+    error = "invalid_dpop_proof"
+
+
+class UseDPoPNonce(InvalidDPoPProof):
+    """The proof must carry the nonce that the answer brings in `DPoP-Nonce`."""
+
+    error = "use_dpop_nonce"
 
 
 class InvalidRequest(OAuthError):

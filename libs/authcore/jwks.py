@@ -22,6 +22,9 @@ FETCH_DEADLINE_SECONDS = 5.0
 MAX_JWKS_KEYS = 32
 MIN_RSA_BITS = 2048
 
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+"""Members of a JWK that nobody but its owner should have (RFC 7518 §6)."""
+
 _CURVES = {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}
 
 

@@ -65,6 +65,9 @@ class ProtectedResourceMetadata(WireModel):
     authorization_servers: list[str]
     scopes_supported: list[str]
     bearer_methods_supported: list[str] = ["header"]
+    dpop_signing_alg_values_supported: list[str] | None = None
+    dpop_bound_access_tokens_required: bool | None = None
+    tls_client_certificate_bound_access_tokens: bool | None = None
 
 
 class AuthorizationServerMetadata(WireModel):

@@ -13,11 +13,12 @@ from starlette.types import ASGIApp
 
 from authcore.clock import Clock, system_clock
 from authcore.http_client import pooled_client
+from authcore.redis_client import BoundedRedis, connect
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
 from mcp_gateway.guard import Guard
 from mcp_gateway.identity import create_identity
-from mcp_gateway.metadata import metadata_routes, metadata_url
+from mcp_gateway.metadata import metadata_routes
 from mcp_gateway.server import create_server
 from mcp_gateway.settings import Settings
 from mcp_gateway.tools.tool import Upstream
@@ -51,7 +52,8 @@ def create_app(
     client = pooled_client(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
     )
-    identity = create_identity(settings, client, now=now)
+    redis = _redis(settings)
+    identity = create_identity(settings, client, redis, now=now)
     # Pools of their own: whoever floods us with unknown tokens fills the broker's, not the API's.
     api_client = pooled_client(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
@@ -62,7 +64,7 @@ def create_app(
         sessions.handle_request,
         identity.authenticator.authenticate,
         identity.authenticator.recheck,
-        resource_metadata=metadata_url(settings),
+        refusals=identity.refusals,
         hosts=settings.hosts,
         origins=settings.allowed_origins,
     )
@@ -74,6 +76,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            if redis is not None:
+                stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
             await stack.enter_async_context(api_client)
             if identity.feed is not None:
@@ -102,6 +106,18 @@ def create_app(
     return app
 
 
+def _redis(settings: Settings) -> BoundedRedis | None:
+    """Return what replicas share, if there is anything: which proofs were used."""
+    url = settings.redis_url.get_secret_value()
+    if not url:
+        return None
+    return connect(
+        url,
+        timeout_seconds=settings.redis_timeout_seconds,
+        max_connections=settings.redis_max_connections,
+    )
+
+
 def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:
     """Let the allowed web pages call, and read the challenge and the session of the answer."""
     return CORSMiddleware(
@@ -109,6 +125,6 @@ def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:
         allow_origins=sorted(settings.allowed_origins),
         allow_methods=["POST"],
         allow_headers=["*"],
-        expose_headers=["WWW-Authenticate", "Retry-After", "Mcp-Session-Id"],
+        expose_headers=["WWW-Authenticate", "Retry-After", "DPoP-Nonce", "Mcp-Session-Id"],
         max_age=600,
     )

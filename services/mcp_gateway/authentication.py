@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from starlette.types import Scope
+
+from authcore.bearer import PresentedToken
 from authcore.claims import VerifiedToken
 from authcore.delegation_feed import DelegationFeed
 from authcore.errors import InvalidToken
@@ -10,6 +13,7 @@ from authcore.validator import TokenValidator, is_compact_jws
 from mcp_gateway.broker import Answer, Broker, fingerprint
 from mcp_gateway.caller import Caller
 from mcp_gateway.memory import TokenMemory
+from mcp_gateway.possession import Possession
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +34,31 @@ class Authenticator:
         self,
         broker: Broker,
         validator: TokenValidator,
+        possession: Possession,
         memory: TokenMemory[bytes, Known],
         feed: DelegationFeed | None,
     ) -> None:
+        self._possession = possession
         self._broker = broker
         self._validator = validator
         self._memory = memory
         self._feed = feed
         self._verifying = SingleFlight[bytes, Known]()
 
-    async def authenticate(self, presented: str) -> Caller:
-        """Return who presents the token.
+    async def authenticate(self, scope: Scope, presented: PresentedToken) -> Caller:
+        """Return who sends a request with this token.
 
         Raises:
-            InvalidToken: it is not acceptable.
+            InvalidToken: it is not acceptable, or not in these hands.
+            InvalidDPoPProof: the proof that must come with it proves nothing.
             TemporarilyUnavailable: it could not be checked. Never a reason to let it pass.
         """
-        key = fingerprint(presented)
+        # A token has one binding for all its life, so its fingerprint stands for that as well.
+        key = fingerprint(presented.token)
         known = self._memory.get(key)
         if known is None:
-            known = await self._verifying.run(key, lambda: self._verify(key, presented))
+            known = await self._verifying.run(key, lambda: self._verify(key, presented.token))
+        await self._possession.check(scope, presented, known.token.confirmation)
         caller = Caller(known.token, presented, known.delegation)
         self.recheck(caller)
         return caller
@@ -70,9 +79,6 @@ class Authenticator:
             Answer(presented, None) if is_compact_jws(presented) else await self._broker.introspect(presented)
         )
         token = await self._validator.validate(answer.jwt)
-        if token.confirmation:
-            # Bound to a key whose proof we do not check here: as a bearer token it is a stolen one.
-            raise InvalidToken("The token is bound to a key and cannot be used as a bearer token")
         known = Known(token, answer.delegation)
         self._memory.put(key, known, expires_at=token.expires_at, delegation=answer.delegation, asked=asked)
         return known

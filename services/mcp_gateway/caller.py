@@ -1,10 +1,11 @@
 """Who is calling: what the guard found out, for the rest of one request."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
 
+from authcore.bearer import PresentedToken
 from authcore.claims import VerifiedToken
 from authcore.errors import OAuthError
 
@@ -16,7 +17,7 @@ class Caller:
     """The verified token of one request, and the opaque one it came with."""
 
     token: VerifiedToken
-    presented: str = field(repr=False)
+    presented: PresentedToken
     """As the agent sent it: for the broker and for nobody else."""
     delegation: str | None = None
     """The name under which its delegation's end is announced, as soon as the broker has told us."""

@@ -10,19 +10,18 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from authcore.bearer import bearer_token
-from authcore.challenge import bearer_challenge
+from authcore.bearer import PresentedToken, Scheme, presented_token
 from authcore.claims import covers
-from authcore.errors import InsufficientScope, OAuthError, TemporarilyUnavailable
-from authcore.oauth2_types import NO_STORE, ErrorResponse
+from authcore.errors import InsufficientScope, OAuthError
 from mcp_gateway.caller import SCOPE_KEY, Caller
 from mcp_gateway.hosts import normal_host
 from mcp_gateway.messages import MalformedMessage, parse_message
-from mcp_gateway.policy import INITIAL_SCOPE, required_scope
+from mcp_gateway.policy import required_scope
+from mcp_gateway.refusals import Refusals
 
 logger = logging.getLogger(__name__)
 
-Authenticate = Callable[[str], Awaitable[Caller]]
+Authenticate = Callable[[Scope, PresentedToken], Awaitable[Caller]]
 Recheck = Callable[[Caller], None]
 """Raises `InvalidToken` if the caller's delegation has ended since it was authenticated."""
 
@@ -39,14 +38,14 @@ class Guard:
         authenticate: Authenticate,
         recheck: Recheck,
         *,
-        resource_metadata: str,
+        refusals: Refusals,
         hosts: frozenset[str],
         origins: frozenset[str],
     ) -> None:
         self._transport = transport
         self._authenticate = authenticate
         self._recheck = recheck
-        self._resource_metadata = resource_metadata
+        self._refusals = refusals
         self._hosts = hosts
         self._origins = origins
 
@@ -56,8 +55,10 @@ class Guard:
         if misdirected is not None:
             await misdirected(scope, receive, send)
             return
+        presented: PresentedToken | None = None
         try:
-            caller = await self._authenticate(bearer_token(scope["headers"]))
+            presented = presented_token(scope["headers"])
+            caller = await self._authenticate(scope, presented)
             if scope["method"] != "POST":
                 await PlainTextResponse("Method not allowed\n", 405, {"allow": "POST"})(scope, receive, send)
                 return
@@ -66,7 +67,7 @@ class Guard:
             if not covers(caller.token.scope, required):
                 raise InsufficientScope("The operation needs more than the token grants", scope=required)
         except OAuthError as error:
-            await self._refusal(error)(scope, receive, send)
+            await self._refusal(error, presented and presented.scheme)(scope, receive, send)
             return
         except ClientDisconnect:
             # What has arrived is not what was meant: nothing of it is carried out (RFC 9112 §8).
@@ -87,19 +88,9 @@ class Guard:
             return PlainTextResponse("This origin may not call\n", 403)
         return None
 
-    def _refusal(self, error: OAuthError) -> Response:
+    def _refusal(self, error: OAuthError, scheme: Scheme | None) -> Response:
         logger.info("refused: %s", error)
-        if isinstance(error, TemporarilyUnavailable):
-            description = "The token could not be checked. Try again"
-            headers = {"retry-after": str(error.retry_after_seconds)}
-        else:
-            description = error.description
-            challenge = bearer_challenge(
-                error, scope=INITIAL_SCOPE, resource_metadata=self._resource_metadata
-            )
-            headers = {"www-authenticate": challenge}
-        document = ErrorResponse(error=error.error, error_description=description).document()
-        return JSONResponse(document, error.status, headers | NO_STORE)
+        return self._refusals.response(error, scheme)
 
     def _last_word(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
         """Answer in HTTP when the token turned out bad while the tool ran: there clients act on it.
@@ -117,7 +108,13 @@ class Guard:
             if message["type"] == "http.response.start":
                 refusal = ended or caller.refusal
                 refused = refusal is not None
-                await (send(message) if refusal is None else self._refusal(refusal)(scope, receive, send))
+                if refusal is not None:
+                    await self._refusal(refusal, caller.presented.scheme)(scope, receive, send)
+                    return
+                nonce = self._refusals.fresh_nonce(caller.presented.scheme)
+                if nonce is not None:
+                    message["headers"] = [*message["headers"], (b"dpop-nonce", nonce.encode())]
+                await send(message)
             elif ended is not None and message.get("more_body"):
                 refused = True
                 await send({"type": "http.response.body", "body": b""})

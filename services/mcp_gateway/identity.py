@@ -8,11 +8,19 @@ import httpx
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock
 from authcore.delegation_feed import DelegationFeed
+from authcore.dpop import DPoPProofs
+from authcore.dpop_nonces import DerivedNonces
 from authcore.jwks import JwksClient
+from authcore.redis_client import BoundedRedis
+from authcore.replay_guard import ReplayGuard
 from authcore.validator import TokenProfile, TokenValidator
 from mcp_gateway.authentication import Authenticator, Known
 from mcp_gateway.broker import Answer, Broker, ExchangeKey
 from mcp_gateway.memory import TokenMemory
+from mcp_gateway.metadata import metadata_url
+from mcp_gateway.possession import Possession
+from mcp_gateway.proxies import TrustedProxies
+from mcp_gateway.refusals import Refusals
 from mcp_gateway.settings import Settings
 
 
@@ -24,15 +32,48 @@ class Identity:
     feed: DelegationFeed | None
     broker: Broker
     authenticator: Authenticator
+    refusals: Refusals
 
 
-def create_identity(settings: Settings, client: httpx.AsyncClient, *, now: Clock) -> Identity:
-    """Return them, wired to each other. Nothing is connected yet."""
+def create_identity(
+    settings: Settings, client: httpx.AsyncClient, redis: BoundedRedis | None, *, now: Clock
+) -> Identity:
+    """Return them, wired to each other. Nothing is connected yet.
+
+    Args:
+        settings: whom to believe and whom to ask.
+        client: the network.
+        redis: where replicas share which DPoP proofs were used; without it DPoP is not offered.
+        now: the clock.
+    """
     jwks = JwksClient(client, settings.jwks_uri, now=now)
     announced = bool(settings.redis_url.get_secret_value())
     feed = DelegationFeed(deaf_after_seconds=settings.deaf_after_seconds) if announced else None
     broker = _broker(settings, client, feed, now)
-    return Identity(jwks, feed, broker, _authenticator(settings, broker, jwks, feed, now))
+    key = settings.dpop_nonce_key.get_secret_value()
+    nonces = DerivedNonces(key, now=now) if key else None
+    possession = _possession(settings, redis, nonces, now)
+    authenticator = _authenticator(settings, broker, jwks, possession, feed, now)
+    refusals = Refusals(
+        metadata_url(settings), dpop=redis is not None, dpop_only=settings.dpop_required, nonces=nonces
+    )
+    return Identity(jwks, feed, broker, authenticator, refusals)
+
+
+def _possession(
+    settings: Settings, redis: BoundedRedis | None, nonces: DerivedNonces | None, now: Clock
+) -> Possession:
+    proofs = (
+        None
+        if redis is None
+        else DPoPProofs(ReplayGuard(redis, "dpop", now=now).first_use, now=now, nonces=nonces)
+    )
+    return Possession(
+        proofs,
+        TrustedProxies(settings.trusted_proxies),
+        urls=settings.audience,
+        required=settings.bound_tokens_required,
+    )
 
 
 def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed | None, now: Clock) -> Broker:
@@ -48,7 +89,12 @@ def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed 
 
 
 def _authenticator(
-    settings: Settings, broker: Broker, jwks: JwksClient, feed: DelegationFeed | None, now: Clock
+    settings: Settings,
+    broker: Broker,
+    jwks: JwksClient,
+    possession: Possession,
+    feed: DelegationFeed | None,
+    now: Clock,
 ) -> Authenticator:
     profile = TokenProfile(
         issuer=settings.issuer,
@@ -63,4 +109,4 @@ def _authenticator(
         feed=feed,
         now=now,
     )
-    return Authenticator(broker, TokenValidator(profile, jwks, now=now), memory, feed)
+    return Authenticator(broker, TokenValidator(profile, jwks, now=now), possession, memory, feed)

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from authcore.dpop import ALGORITHMS
 from authcore.oauth2_types import ProtectedResourceMetadata
 from mcp_gateway.policy import SCOPES_SUPPORTED
 from mcp_gateway.settings import Settings
@@ -26,6 +27,9 @@ def metadata_routes(settings: Settings) -> list[Route]:
         resource_name=settings.resource_name,
         authorization_servers=[settings.issuer],
         scopes_supported=list(SCOPES_SUPPORTED),
+        dpop_signing_alg_values_supported=list(ALGORITHMS) if settings.redis_url.get_secret_value() else None,
+        dpop_bound_access_tokens_required=settings.dpop_required or None,
+        tls_client_certificate_bound_access_tokens=bool(settings.trusted_proxies) or None,
     ).document()
     headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
 

@@ -5,16 +5,18 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
+from authcore.dpop_nonces import DerivedNonces
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
 from mcp_gateway.hosts import normal_host, normal_url
 from mcp_gateway.memory import UNANNOUNCED_SECONDS
+from mcp_gateway.proxies import TrustedProxies
 
 
 class Settings(ServiceSettings):
@@ -58,6 +60,28 @@ class Settings(ServiceSettings):
         validate_default=True,
         description="the same, without a file; with neither, revocations are not heard",
     )
+    redis_timeout_seconds: float = Field(
+        default=0.5, gt=0, description="limit for connecting to Redis and for each of its answers"
+    )
+    redis_max_connections: int = Field(default=32, ge=1, description="connections kept to Redis")
+    bound_tokens_required: bool = Field(
+        default=False,
+        description="refuse tokens that are bound neither to a key (DPoP, RFC 9449) nor to a client "
+        "certificate (RFC 8705)",
+    )
+    dpop_nonce_key_file: Path | None = Field(
+        default=None,
+        description="file with at least 32 random characters, the same for all replicas; "
+        "with it DPoP proofs must carry a nonce of ours (RFC 9449 §9)",
+    )
+    dpop_nonce_key: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="the same, without a file"
+    )
+    trusted_proxies: frozenset[str] = Field(
+        default=frozenset(),
+        description="addresses or networks, as a JSON array, whose `Client-Cert` (RFC 9440) and "
+        "`X-Forwarded-For` are believed; the proxy must drop these headers when clients send them",
+    )
     deaf_after_seconds: float = Field(
         default=3.0,
         ge=1.0,
@@ -99,7 +123,20 @@ class Settings(ServiceSettings):
         ClientAssertionSigner("", cast("dict[str, Any]", document), now=system_clock)
         return value
 
-    @field_validator("redis_url", mode="before")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: frozenset[str]) -> frozenset[str]:
+        TrustedProxies(value)
+        return value
+
+    @field_validator("dpop_nonce_key")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            DerivedNonces(value.get_secret_value(), now=system_clock)
+        return value
+
+    @field_validator("redis_url", "dpop_nonce_key", mode="before")
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
         return given_or_from_file(value, info)
@@ -110,6 +147,20 @@ class Settings(ServiceSettings):
         if value.get_secret_value():
             require_redis_url(value.get_secret_value())
         return value
+
+    @model_validator(mode="after")
+    def _can_tell_used_proofs(self) -> "Settings":
+        offered = self.redis_url.get_secret_value() or self.trusted_proxies
+        if self.bound_tokens_required and not offered:
+            raise ValueError(
+                "BOUND_TOKENS_REQUIRED needs Redis (for DPoP) or TRUSTED_PROXIES (for certificates)"
+            )
+        return self
+
+    @property
+    def dpop_required(self) -> bool:
+        """Whether nothing but DPoP-bound tokens can be used: no proxy could tell us of a certificate."""
+        return self.bound_tokens_required and not self.trusted_proxies
 
     @property
     def memory_age_seconds(self) -> int:

@@ -16,11 +16,12 @@ from authcore.forms import MAX_FORM_BYTES, read_form
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient
 from authcore.redis_client import BoundedRedis, connect
+from authcore.replay_guard import ReplayGuard
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
 from token_broker import operator_endpoints, revocation_endpoints
 from token_broker.announcements import Announcements
-from token_broker.client_auth import ClientAuthentication, ReplayGuard
+from token_broker.client_auth import ClientAuthentication
 from token_broker.delegation_list import DelegationList
 from token_broker.delegations import CacheResult, DelegationStore
 from token_broker.exchange import Exchange, exchange_response, parse_exchange
@@ -151,7 +152,7 @@ def _broker(
         heartbeat_seconds=settings.heartbeat_seconds,
     )
     verifier = ClientAssertionVerifier(
-        frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, now=now).first_use
+        frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, "j", now=now).first_use
     )
     return Broker(
         clients=ClientAuthentication(callers, verifier),

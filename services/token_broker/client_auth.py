@@ -9,7 +9,6 @@ from fastapi import Request
 from authcore.bearer import bearer_token
 from authcore.claims import covers
 from authcore.client_assertion import ClientAssertionVerifier, StaticKeys, claimed_client
-from authcore.clock import Clock
 from authcore.errors import (
     AccessDenied,
     InvalidClient,
@@ -21,8 +20,6 @@ from authcore.errors import (
 )
 from authcore.forms import Form
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
-from authcore.redis_client import BoundedRedis
-from token_broker.sealing import fingerprint
 
 Right = Literal["read", "revoke"]
 """What operators may do: see delegations, end them."""
@@ -71,25 +68,6 @@ class OperatorsOnly(AccessDenied):
     """The client is known, but has no such right over delegations that are not its own."""
 
     status = 403
-
-
-class ReplayGuard:
-    """Remembers assertions in Redis, for all replicas, until they have expired."""
-
-    def __init__(self, redis: BoundedRedis, *, now: Clock) -> None:
-        self._redis = redis
-        self._now = now
-
-    async def first_use(self, key: str, until: int) -> bool:
-        """Tell whether `key` is seen for the first time.
-
-        Raises:
-            TemporarilyUnavailable: Redis could not say; then nobody may pass.
-        """
-        seconds = max(until - self._now(), 1)
-        async with self._redis.use() as redis:
-            # A digest bounds the name: the caller chose what is in it.
-            return bool(await redis.set(f"{{j:{fingerprint(key)}}}", b"1", nx=True, ex=seconds))
 
 
 class ClientAuthentication:

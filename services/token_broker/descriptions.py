@@ -1,10 +1,19 @@
 """Subjects of servers whose introspection describes a token and gives no JWT (RFC 7662, RFC 9701)."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from authcore.claims import audience_of, covers, delegation_id_of, first_claim, first_text, parse_scope
+from authcore.claims import (
+    audience_of,
+    confirmation_of,
+    covers,
+    delegation_id_of,
+    first_claim,
+    first_text,
+    parse_scope,
+)
 from authcore.clock import Clock
 from authcore.errors import InvalidToken, OAuthError, TemporarilyUnavailable
 from authcore.oauth2_types import MEDIA_TYPE_INTROSPECTION_JWT
@@ -19,6 +28,8 @@ from token_broker.delegations import Delegation, tag_of
 from token_broker.profiles import Profile
 from token_broker.sealing import Sealer
 from token_broker.subjects import MEDIA_TYPE_JSON, Subject, misbehaviour
+
+logger = logging.getLogger(__name__)
 
 MAX_STATEMENT_AGE_SECONDS: Final = 60
 
@@ -77,6 +88,7 @@ class DescribedSubjects:
             scope = parse_scope(first_claim(described, self._profile.claims.scope))
             delegation = self._delegation(described, token)
             expires_at = described.get("exp")
+            confirmation = confirmation_of(described)
         except InvalidToken as error:
             raise misbehaviour(f"introspection: {error.reason}") from None
         if resource is None:
@@ -94,6 +106,10 @@ class DescribedSubjects:
             raise misbehaviour(
                 "the JWT for the resource is not for the user and scope of the presented token"
             )
+        if confirmation != verified.confirmation:
+            # The gateway reads the JWT: it would take a stolen token for one that belongs to whoever has it.
+            logger.warning("a presented token is bound to a key, and the JWT for the resource is not")
+            return None
         if verified.expires_at > expires_at and self._profile.relaxations.outlives_subject is None:
             raise misbehaviour("the JWT for the resource outlives the presented token")
         return Subject(verified, delegation, jwt, min(expires_at, verified.expires_at))

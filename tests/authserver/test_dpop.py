@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -13,23 +12,14 @@ from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from authcore.oauth2_types import MEDIA_TYPE_JWT
 from tests.authserver.server import CALLBACK, VERIFIER, AuthServer, challenge_of
+from tests.support.dpop import DPoPKey
 from tests.support.issuer import ec_key
 
 KEY = ec_key("agent")
 
 
 def proof(server: AuthServer, key: ECKey | RSAKey = KEY, /, **changes: Any) -> str:
-    header: dict[str, Any] = {"typ": "dpop+jwt", "alg": "ES256", "jwk": key.as_dict(private=False)}
-    claims: dict[str, Any] = {
-        "htm": "POST",
-        "htu": f"{server.issuer}/token",
-        "iat": server.clock(),
-        "jti": secrets.token_urlsafe(16),
-    }
-    for name, value in changes.items():
-        (header if name in header else claims)[name] = value
-    present = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(header, present, key, algorithms=["ES256", "PS256"])
+    return DPoPKey(server.clock, key).proof("POST", f"{server.issuer}/token", **changes)
 
 
 async def redeem(server: AuthServer, client_id: str, code: str, dpop: str) -> httpx.Response:

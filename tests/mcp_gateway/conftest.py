@@ -18,6 +18,7 @@ from mcp_gateway.app import create_app
 from mcp_gateway.settings import Settings
 from stocks.app import create_app as create_stocks
 from stocks.settings import Settings as StocksSettings
+from tests.support.dpop import DPoPKey
 from tests.support.issuer import ISSUER, JWKS_URI, Clock, Issuer, ec_key
 from tests.support.messages import LEGACY, call_message
 
@@ -60,6 +61,8 @@ class FakeBroker:
         claims: dict[str, Any] = self.tokens[form["subject_token"]] | {"aud": form["audience"]}
         claims["scope"] = form["scope"]
         claims["act"] = {"sub": "token-broker"}
+        # We have shown no key of ours, so the token is bound to none (RFC 8693 §1.1, RFC 9449 §5).
+        claims.pop("cnf", None)
         document = {"access_token": self.issuer.sign(**claims), "token_type": "Bearer", "expires_in": 900}
         return httpx.Response(200, json=document, headers=self._tag(form["subject_token"]))
 
@@ -125,6 +128,11 @@ class Gateway:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def key(clock: Clock) -> DPoPKey:
+    return DPoPKey(clock)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ async def test_a_request_without_a_token_is_challenged_with_metadata_and_scope_a
 
 
 @pytest.mark.requirement("bearer-header")
-@pytest.mark.parametrize("header", ["Basic am9objpqb2hu", "DPoP john", "john", ""])
+@pytest.mark.parametrize("header", ["Basic am9objpqb2hu", "DPoPjohn", "john", ""])
 async def test_other_schemes_count_as_no_credentials(gateway: Gateway, header: str) -> None:
     response = await gateway.post(LIST, token=None, headers={"authorization": header})
     assert response.status_code == 401

@@ -26,7 +26,7 @@ class Upstream:
             InvalidToken: the caller's token died in the meantime.
             TemporarilyUnavailable: nobody could say.
         """
-        answer = await self.broker.exchange(caller.presented, audience=self.audience, scope=scope)
+        answer = await self.broker.exchange(caller.presented.token, audience=self.audience, scope=scope)
         # The broker need not have been asked before, when the agent came with a JWT.
         caller.delegation = caller.delegation or answer.delegation
         return answer.jwt

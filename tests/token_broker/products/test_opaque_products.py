@@ -233,3 +233,13 @@ async def test_zitadel_says_invalid_request_of_a_dead_token(front: Front, zitade
     zitadel.on_token = lambda _: httpx.Response(400, json=refusal)
     zitadel.on_introspect = lambda _: httpx.Response(200, json={"active": False})
     assert (await broker.exchange(TOKEN)).json()["error"] == "invalid_grant"
+
+
+async def test_a_token_that_is_bound_to_a_key_is_never_replaced_by_a_jwt_that_is_not(
+    broker: Broker, product: Product
+) -> None:
+    bound = {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}
+    product.on_introspect = lambda _: stated(product, DESCRIPTION | bound)
+    assert (await broker.introspect(TOKEN)).status_code == 204
+    product.on_token = lambda form: exchanged(product, form, **bound)
+    assert (await broker.introspect("opaque-2")).status_code == 200

@@ -1,0 +1,62 @@
+"""A refusal as agents see it: status, challenge and when to come back (RFC 6750 §3, RFC 9449 §7.1)."""
+
+from dataclasses import dataclass
+
+from starlette.responses import JSONResponse, Response
+
+from authcore.bearer import Scheme
+from authcore.challenge import bearer_challenge, dpop_challenge
+from authcore.dpop import ALGORITHMS, Nonces
+from authcore.errors import InvalidDPoPProof, OAuthError, TemporarilyUnavailable
+from authcore.oauth2_types import NO_STORE, ErrorResponse
+from mcp_gateway.policy import INITIAL_SCOPE
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """Renders refusals for one resource."""
+
+    resource_metadata: str
+    dpop: bool = False
+    """Whether tokens may be bound to DPoP keys here."""
+    dpop_only: bool = False
+    """Whether they must be."""
+    nonces: Nonces | None = None
+
+    def response(self, error: OAuthError, scheme: Scheme | None) -> Response:
+        """Return the answer.
+
+        Args:
+            error: why.
+            scheme: how the token was presented, as far as that is known.
+        """
+        if isinstance(error, TemporarilyUnavailable):
+            document = ErrorResponse(
+                error=error.error, error_description="The request could not be authorized. Try again"
+            )
+            headers = {"retry-after": str(error.retry_after_seconds)}
+            return JSONResponse(document.document(), error.status, headers | NO_STORE)
+        # RFC 6749 §5.2 has 400 for what a token endpoint says of a proof; a resource challenges.
+        status = 401 if isinstance(error, InvalidDPoPProof) else error.status
+        document = ErrorResponse(error=error.error, error_description=error.description)
+        response = JSONResponse(document.document(), status, NO_STORE)
+        for challenge in self._challenges(error, scheme):
+            # A field for each: some clients read the first scheme of the first one only.
+            response.headers.append("www-authenticate", challenge)
+        nonce = self.fresh_nonce(scheme)
+        if nonce is not None:
+            response.headers["dpop-nonce"] = nonce
+        return response
+
+    def fresh_nonce(self, scheme: Scheme | None) -> str | None:
+        """Return what the next proof of somebody who presents tokens like this should carry."""
+        return self.nonces.current() if self.nonces is not None and scheme == "dpop" else None
+
+    def _challenges(self, error: OAuthError, scheme: Scheme | None) -> list[str]:
+        scope, metadata = INITIAL_SCOPE, self.resource_metadata
+        bearer = bearer_challenge(error, scope=scope, resource_metadata=metadata)
+        if not self.dpop:
+            return [bearer]
+        if self.dpop_only or scheme == "dpop":
+            return [dpop_challenge(error, algorithms=ALGORITHMS, scope=scope, resource_metadata=metadata)]
+        return [bearer, dpop_challenge(None, algorithms=ALGORITHMS)]
