@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from authcore.claims import VerifiedToken, covers
 
 READ: Final = "stocks/read"
+TRADE: Final = "stocks/trade"
 
 
 class Risk(StrEnum):
@@ -39,6 +40,11 @@ class Rule:
 
 TOOL_RULES: Final[dict[str, Rule]] = {
     "fetch-stock-prices": Rule(scope=frozenset({READ})),
+    "get-stock-price": Rule(scope=frozenset({READ})),
+    "get-price-history": Rule(scope=frozenset({READ})),
+    "place-order": Rule(scope=frozenset({TRADE}), assurance_level=2, risk=Risk.MEDIUM),
+    "list-orders": Rule(scope=frozenset({TRADE})),
+    "cancel-order": Rule(scope=frozenset({TRADE}), assurance_level=2),
 }
 
 RESOURCE_RULES: Final[dict[str, Rule]] = {}

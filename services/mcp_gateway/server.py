@@ -19,19 +19,31 @@ from mcp.types import (
 from authcore.errors import InsufficientScope, InvalidToken, OAuthError
 from mcp_gateway.caller import Caller, caller_of
 from mcp_gateway.policy import TOOL_RULES, verdict, visible
-from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES
+from mcp_gateway.tools.orders import CANCEL_ORDER, LIST_ORDERS, PLACE_ORDER
+from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES, GET_PRICE_HISTORY, GET_STOCK_PRICE
 from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
 from mcp_gateway.upstream import UpstreamRefused, UpstreamUnavailable
 
 logger = logging.getLogger(__name__)
 
-TOOLS: Final[dict[str, GatewayTool]] = {tool.definition.name: tool for tool in (FETCH_STOCK_PRICES,)}
+TOOLS: Final[dict[str, GatewayTool]] = {
+    tool.definition.name: tool
+    for tool in (
+        FETCH_STOCK_PRICES,
+        GET_STOCK_PRICE,
+        GET_PRICE_HISTORY,
+        PLACE_ORDER,
+        LIST_ORDERS,
+        CANCEL_ORDER,
+    )
+}
 
 SCOPES_NEEDED: Final = "example.delegant/scopes-needed"
 """In the `_meta` of what is listed and cannot be used yet: all scopes to ask for."""
 
 INSTRUCTIONS: Final = (
-    "Stock prices on behalf of the signed-in user. Every answer is limited to what that user may see. "
+    "Stock prices and orders on behalf of the signed-in user. Every answer is limited to what that user may "
+    "see. "
     f"A tool with {SCOPES_NEEDED} in its _meta can be called as well: you will then be asked to authorize "
     "for these scopes."
 )

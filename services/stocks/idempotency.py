@@ -11,7 +11,9 @@ from fastapi import Depends, Header, Request
 
 from stocks.problems import IDEMPOTENCY_KEY_REQUIRED, Problem
 
-MAX_KEY_LENGTH: Final = 128
+REPLAYED: Final = "idempotent-replayed"
+"""On an answer that was given before: this request has done nothing."""
+
 _KEY: Final = r"[A-Za-z0-9._~:+/=-]{1,128}"
 PATTERN: Final = rf'^({_KEY}|"{_KEY}")$'
 """A string of RFC 9651, or without its quotes, as most clients send it: both spell the same key."""

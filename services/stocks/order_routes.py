@@ -3,11 +3,11 @@
 import secrets
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from stocks import problems
 from stocks.access import AllowedTrader, Owner, state_of
-from stocks.idempotency import IdempotencyKey
+from stocks.idempotency import REPLAYED, IdempotencyKey
 from stocks.json_body import StrictRoute
 from stocks.orders import Order, RequestKey, Terms
 from stocks.prices import TOKEN_PROBLEMS, known_stock
@@ -42,13 +42,14 @@ OrderPath = Annotated[OrderId, Path(description="the order's id")]
 
 @router.post("/orders", status_code=201, summary="Place an order", responses=_PLACE)
 async def place_order(
-    request: Request, trader: AllowedTrader, key: IdempotencyKey, body: OrderRequest
+    request: Request, response: Response, trader: AllowedTrader, key: IdempotencyKey, body: OrderRequest
 ) -> OrderDocument:
     """Accept an order for the token's user, once for each `Idempotency-Key`; repeats get the first answer."""
     state, terms = state_of(request), body.terms()
     request_key = RequestKey(trader.user, trader.client_id, key)
     placed = await state["store"].placed_with(request_key)
     if placed is not None:
+        response.headers[REPLAYED] = "true"
         return _first_answer(placed, terms)
     stock = known_stock(terms.stock_id, trader.region)
     value = terms.value(state["price_book"].price(stock))

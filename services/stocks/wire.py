@@ -22,7 +22,7 @@ _RFC3339: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
 
-StockId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]{1,32}$")]
+StockId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$")]
 OrderId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Position = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,15}(-[0-9]{1,9})?$")]
 Amount = Annotated[str, StringConstraints(pattern=_AMOUNT), Field(examples=["450.22"])]

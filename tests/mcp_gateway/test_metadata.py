@@ -23,7 +23,7 @@ async def test_the_document_needs_no_token_and_any_page_may_read_it(gateway: Gat
         "resource": RESOURCE,
         "resource_name": "Delegant MCP gateway",
         "authorization_servers": [ISSUER],
-        "scopes_supported": ["stocks/read"],
+        "scopes_supported": ["stocks/read", "stocks/trade"],
         "bearer_methods_supported": ["header"],
     }
 

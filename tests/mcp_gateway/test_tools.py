@@ -12,7 +12,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
 from mcp_gateway.policy import TOOL_RULES
-from mcp_gateway.server import TOOLS
+from mcp_gateway.server import SCOPES_NEEDED, TOOLS
 from mcp_gateway.tools.tool import GatewayTool
 from tests.mcp_gateway.conftest import API, Gateway
 from tests.support.messages import MODERN, call_message
@@ -45,7 +45,7 @@ async def test_an_unknown_region_gets_an_empty_list(gateway: Gateway) -> None:
 async def test_no_argument_widens_what_is_seen(gateway: Gateway) -> None:
     result = (await gateway.call("fetch-stock-prices", region="Europe")).json()["result"]
     assert result["isError"]
-    assert "no arguments" in result["content"][0]["text"]
+    assert "The arguments are: none" in result["content"][0]["text"]
 
 
 @pytest.mark.requirement("no-passthrough")
@@ -69,7 +69,8 @@ async def test_the_list_holds_what_this_token_may_use(gateway: Gateway) -> None:
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": modern_meta()}}
     headers = MODERN | {"mcp-method": "tools/list"}
     listed = (await gateway.post(message, headers=headers)).json()["result"]
-    assert [tool["name"] for tool in listed["tools"]] == ["fetch-stock-prices"]
+    usable = [tool["name"] for tool in listed["tools"] if SCOPES_NEEDED not in tool.get("_meta", {})]
+    assert usable == ["fetch-stock-prices", "get-price-history", "get-stock-price"]
     assert listed["cacheScope"] == "private"
 
 

@@ -21,6 +21,7 @@ async def test_a_repeat_has_the_same_answer_and_no_second_order(api: Api) -> Non
     again = await api.place(ORDER | {"limit_price": "450.10"})
     assert first.status_code == again.status_code == 201
     assert first.json() == again.json()
+    assert ("idempotent-replayed" in first.headers, again.headers["idempotent-replayed"]) == (False, "true")
     assert await count(api) == 1
 
 

@@ -1,58 +1,131 @@
-"""`fetch-stock-prices`."""
+"""`fetch-stock-prices`, `get-stock-price` and `get-price-history`."""
 
-import json
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Final
 
-from mcp.types import CallToolResult, TextContent, Tool, ToolAnnotations
+from mcp.types import CallToolResult, Tool, ToolAnnotations
+from pydantic import Field
 
 from mcp_gateway.caller import Caller
+from mcp_gateway.documents import PriceHistory, StockPrice, schema_of
 from mcp_gateway.policy import TOOL_RULES
-from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
+from mcp_gateway.tools.arguments import Arguments, Limit, Symbol, reading
+from mcp_gateway.tools.tool import GatewayTool, Upstream, answered
 
-NAME: Final = "fetch-stock-prices"
+ALL: Final = "fetch-stock-prices"
+ONE: Final = "get-stock-price"
+HISTORY: Final = "get-price-history"
 
-_STOCK_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "id": {"type": "string", "description": "The stock's symbol, such as COM1"},
-        "name": {"type": "string", "description": "The company's name"},
-        "region": {"type": "string", "description": "Where the stock is listed"},
-        "currency": {"type": "string", "description": "Currency of the price (ISO 4217)"},
-        "price": {"type": "number", "description": "The current price of one share, in that currency"},
-    },
-    "required": ["id", "name", "region", "currency", "price"],
-}
-
-_DEFINITION: Final = Tool(
-    name=NAME,
-    title="Fetch stock prices",
-    description=(
-        "Returns the current price of every stock that the signed-in user may see. The user's region decides "
-        "which stocks these are; nothing you pass changes that. Takes no arguments. Use it whenever you need "
-        "prices, and call it again rather than reuse old ones: prices change. An empty list means that "
-        "no stock is listed in the user's region."
-    ),
-    input_schema={"type": "object", "properties": {}, "additionalProperties": False},
-    output_schema={
-        "type": "object",
-        "properties": {"stocks": {"type": "array", "items": _STOCK_SCHEMA}},
-        "required": ["stocks"],
-    },
-    annotations=ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False),
+_READS: Final = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
 
 
-async def _run(upstream: Upstream, caller: Caller, arguments: Mapping[str, Any]) -> CallToolResult:
-    if arguments:
-        return failed(f"{NAME} takes no arguments. Call it again with an empty object.")
-    token = await upstream.token_for(caller, TOOL_RULES[NAME].scope)
+class _NoArguments(Arguments):
+    pass
+
+
+class _OneStock(Arguments):
+    symbol: Symbol
+
+
+_TIME: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+class _History(Arguments):
+    symbol: Symbol
+    start: Annotated[
+        str | None,
+        Field(
+            pattern=_TIME,
+            description="No price before this time (RFC 3339, with an offset)",
+            examples=["2030-01-31T00:00:00Z"],
+        ),
+    ] = None
+    end: Annotated[
+        str | None,
+        Field(
+            pattern=_TIME,
+            description="No price after this time (RFC 3339, with an offset)",
+            examples=["2030-01-31T23:59:59Z"],
+        ),
+    ] = None
+    limit: Limit = 20
+    cursor: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9]{1,15}(-[0-9]{1,9})?$", description="next_cursor of the answer before"),
+    ] = None
+
+
+async def _all(upstream: Upstream, caller: Caller, _: _NoArguments) -> CallToolResult:
+    token = await upstream.token_for(caller, TOOL_RULES[ALL].scope)
     stocks = [stock.model_dump() for stock in await upstream.api.list_stocks(token)]
-    # The text is the same document, for clients that know nothing of structured content.
-    text = json.dumps(stocks, separators=(",", ":"))
-    return CallToolResult(
-        content=[TextContent(type="text", text=text)], structured_content={"stocks": stocks}
-    )
+    return answered({"stocks": stocks}, text=stocks)
 
 
-FETCH_STOCK_PRICES: Final = GatewayTool(_DEFINITION, _run)
+async def _one(upstream: Upstream, caller: Caller, given: _OneStock) -> CallToolResult:
+    token = await upstream.token_for(caller, TOOL_RULES[ONE].scope)
+    return answered((await upstream.api.stock(token, given.symbol)).model_dump())
+
+
+async def _history(upstream: Upstream, caller: Caller, given: _History) -> CallToolResult:
+    token = await upstream.token_for(caller, TOOL_RULES[HISTORY].scope)
+    period = {"from": given.start, "to": given.end}
+    page = {"limit": str(given.limit), "cursor": given.cursor}
+    return answered((await upstream.api.history(token, given.symbol, period | page)).model_dump())
+
+
+FETCH_STOCK_PRICES: Final = GatewayTool(
+    Tool(
+        name=ALL,
+        title="Fetch stock prices",
+        description=(
+            "Returns the current price of every stock that the signed-in user may see. The user's region "
+            "decides which stocks these are; nothing you pass changes that. Takes no arguments. Use it "
+            "whenever you need prices, and call it again rather than reuse old ones: prices change. An "
+            "empty list means that no stock is listed in the user's region."
+        ),
+        input_schema=schema_of(_NoArguments),
+        output_schema={
+            "type": "object",
+            "properties": {"stocks": {"type": "array", "items": schema_of(StockPrice)}},
+            "required": ["stocks"],
+        },
+        annotations=_READS,
+    ),
+    reading(ALL, _NoArguments, _all),
+)
+
+GET_STOCK_PRICE: Final = GatewayTool(
+    Tool(
+        name=ONE,
+        title="Get the price of one stock",
+        description=(
+            "Returns the current price of one stock. Use it when you know the symbol and need that price "
+            "alone, for example just before you propose an order; fetch-stock-prices lists all symbols. A "
+            "stock that the user's region does not list is unknown, whether or not it exists elsewhere."
+        ),
+        input_schema=schema_of(_OneStock),
+        output_schema=schema_of(StockPrice),
+        annotations=_READS,
+    ),
+    reading(ONE, _OneStock, _one),
+)
+
+GET_PRICE_HISTORY: Final = GatewayTool(
+    Tool(
+        name=HISTORY,
+        title="Get what one stock cost before",
+        description=(
+            "Returns the recorded prices of one stock, the latest first. Each was the price from its time "
+            "until that of the one before it in the list. Only changes are recorded, so a short list means "
+            "that the price seldom changed, not that something is missing. Leave start and end out for the "
+            "latest; pass next_cursor as cursor for older ones."
+        ),
+        input_schema=schema_of(_History),
+        output_schema=schema_of(PriceHistory),
+        annotations=_READS,
+    ),
+    reading(HISTORY, _History, _history),
+)

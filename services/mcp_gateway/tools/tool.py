@@ -1,5 +1,6 @@
 """What a tool is to the server: how it is described, and what runs."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +42,17 @@ class GatewayTool:
 
     definition: Tool
     run: Run
+
+
+def answered(document: dict[str, Any], *, text: object = None) -> CallToolResult:
+    """Return a result whose text is the same document, for clients that know nothing of structured content.
+
+    Args:
+        document: what the output schema describes.
+        text: what to write there instead, as JSON.
+    """
+    written = json.dumps(document if text is None else text, separators=(",", ":"))
+    return CallToolResult(content=[TextContent(type="text", text=written)], structured_content=document)
 
 
 def failed(text: str) -> CallToolResult:
