@@ -112,7 +112,7 @@ async def _stay(stack: Stack, terminal: Terminal) -> None:
     terminal.say("Running", style=BOLD)
     terminal.say(hints.addresses_of(stack.addresses, stack.directory))
     terminal.say()
-    terminal.say(hints.commands_for(stack.addresses))
+    terminal.say(hints.commands_for(stack.addresses, stack.directory))
     if stack.addresses.ca is not None:
         terminal.say()
         terminal.say(hints.trust_for(stack.addresses, stack.addresses.ca))

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from demo.parts import ADMIN_PASSWORD, GATEWAY, Addresses
+from demo.parts import ADMIN_PASSWORD, GATEWAY, OPERATOR_KEY, Addresses
 from demo.ports import HOST
 
 
@@ -24,8 +24,8 @@ def addresses_of(addresses: Addresses, directory: Path) -> str:
     )
 
 
-def commands_for(addresses: Addresses) -> str:
-    """Return ready commands for the usual MCP clients."""
+def commands_for(addresses: Addresses, directory: Path) -> str:
+    """Return ready commands for the usual MCP clients, and for the broker's operator."""
     node, curl, ours = "", "curl", ""
     if addresses.ca is not None:
         authority = shlex.quote(str(addresses.ca))
@@ -53,7 +53,11 @@ curl
     --mcp {addresses.mcp} --inbox {addresses.inbox}{ours})
   {curl} -s {addresses.mcp} -H "Authorization: Bearer $TOKEN" \\
     -H 'Content-Type: application/json' -H 'Accept: application/json, text/event-stream' \\
-    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"fetch-stock-prices"}}}}'"""
+    -d '{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"fetch-stock-prices"}}}}'
+
+The broker's operator: who has let which agent do what; then show ID, or revoke ID
+  {sys.executable} -m token_broker delegations list \\
+    --broker {addresses.broker} --key {shlex.quote(str(directory / OPERATOR_KEY))}{ours}"""
 
 
 def trust_for(addresses: Addresses, authority: Path) -> str:

@@ -15,6 +15,9 @@ API_AUDIENCE: Final = "https://api.demo.example"
 SCOPES: Final = ("stocks/read",)
 BROKER_CLIENT: Final = "token-broker"
 GATEWAY_CLIENT: Final = "mcp-gateway"
+OPERATOR_CLIENT: Final = "operator"
+OPERATOR_KEY: Final = "operator-key.json"
+"""A file name."""
 INSPECTOR_ORIGINS: Final = ("http://localhost:6274", "http://127.0.0.1:6274")
 SHUTDOWN_GRACE_SECONDS: Final = 2
 ADMIN_PASSWORD: Final = "admin-password"  # noqa: S105  a file name
@@ -139,6 +142,8 @@ class Secrets:
     broker_public_key: dict[str, Any]
     gateway_key: Path
     gateway_public_key: dict[str, Any]
+    operator_key: Path
+    operator_public_key: dict[str, Any]
     sealing_key: Path
     redis_url: Path
     admin_password: Path
@@ -147,11 +152,14 @@ class Secrets:
     def create(cls, directory: Path, *, redis_url: str) -> "Secrets":
         """Make new keys in the directory."""
         broker, gateway = keys.signing_key(BROKER_CLIENT), keys.signing_key(GATEWAY_CLIENT)
+        operator = keys.signing_key(OPERATOR_CLIENT)
         return cls(
             keys.write_jwk(directory / "broker-key.json", broker),
             keys.public_part(broker),
             keys.write_jwk(directory / "gateway-key.json", gateway),
             keys.public_part(gateway),
+            keys.write_jwk(directory / OPERATOR_KEY, operator),
+            keys.public_part(operator),
             keys.write_private(directory / "sealing-key", keys.secret()),
             keys.write_private(directory / "redis-url", redis_url),
             keys.write_private(directory / ADMIN_PASSWORD, keys.secret()),
@@ -177,6 +185,7 @@ def environments(
         "audiences": [API_AUDIENCE],
         "scopes": list(SCOPES),
     }
+    operator = {"jwks": {"keys": [secrets.operator_public_key]}, "operator": True}
     special: dict[str, dict[str, str]] = {
         AUTHSERVER: {
             "AUTHSERVER_ISSUER": addresses.issuer,
@@ -199,7 +208,7 @@ def environments(
             "BROKER_CLIENT_KEY_FILE": str(secrets.broker_key),
             "BROKER_REDIS_URL_FILE": str(secrets.redis_url),
             "BROKER_SEALING_KEY_FILE": str(secrets.sealing_key),
-            "BROKER_CALLERS": json.dumps({GATEWAY_CLIENT: gateway}),
+            "BROKER_CALLERS": json.dumps({GATEWAY_CLIENT: gateway, OPERATOR_CLIENT: operator}),
         },
         STOCKS: {
             "STOCKS_ISSUER": addresses.issuer,

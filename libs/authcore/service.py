@@ -84,7 +84,7 @@ class ServiceSettings(BaseSettings):
         return serving_context(self.tls_certificate_file, self.tls_key_file)
 
 
-S = TypeVar("S", bound=ServiceSettings)
+S = TypeVar("S", bound=BaseSettings)
 
 
 def load_settings(kind: type[S], **given: str) -> S:
@@ -208,7 +208,7 @@ def parse_no_arguments(program: str, description: str, kind: type[ServiceSetting
     ).parse_args()
 
 
-def settings_help(kind: type[ServiceSettings]) -> str:
+def settings_help(kind: type[BaseSettings]) -> str:
     """Return the lines of a `--help` that name the settings' environment variables."""
     prefix = kind.model_config.get("env_prefix", "")
     lines: list[str] = []

@@ -30,7 +30,8 @@ from token_broker.openapi import DESCRIPTION, INTROSPECT, TITLE, TOKEN
 from token_broker.profiles import load_profile
 from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
-from token_broker.sealing import Sealer, parse_ring
+from token_broker.sealing import Sealer
+from token_broker.sealing_ring import LivingRing
 from token_broker.settings import Settings
 from token_broker.single_flight import ReplicaLocks
 from token_broker.state import Broker, State, broker_of
@@ -89,7 +90,8 @@ def create_app(
     jwks = JwksClient(client, settings.jwks_uri, now=now)
     feed = DelegationFeed(deaf_after_seconds=DEAF_AFTER_SECONDS)
     locks = ReplicaLocks(redis, deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS)
-    broker = _broker(settings, client, redis, jwks, feed, locks, now)
+    ring = LivingRing(settings.sealing_key.get_secret_value(), settings.sealing_key_file, now=now)
+    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
@@ -100,6 +102,7 @@ def create_app(
                 await stack.enter_async_context(listener.listening(settings.redis_url.get_secret_value()))
             announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
             await stack.enter_async_context(announcing)
+            await stack.enter_async_context(in_background(ring.keep_current(), "sealing keys"))
             yield {"broker": broker}
 
     app = FastAPI(
@@ -126,6 +129,7 @@ def _broker(
     settings: Settings,
     client: httpx.AsyncClient,
     redis: BoundedRedis,
+    sealer: Sealer,
     jwks: JwksClient,
     feed: DelegationFeed,
     locks: ReplicaLocks,
@@ -133,7 +137,6 @@ def _broker(
 ) -> Broker:
     profile = load_profile(settings.profile)
     callers = {name: caller_of(name, caller, profile) for name, caller in settings.callers.items()}
-    sealer = Sealer(parse_ring(settings.sealing_key.get_secret_value()))
     store = DelegationStore(
         redis,
         sealer,

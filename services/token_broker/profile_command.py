@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Sequence
 
 from authcore.clock import system_clock
 from authcore.http_client import pooled_client
@@ -15,15 +14,20 @@ from token_broker.settings import Settings
 MARKS = {True: "fits    ", False: "DOES NOT", None: "unknown "}
 
 
-def profile_command(arguments: Sequence[str]) -> int:
-    """Return the exit code: 0 if nothing speaks against the profile, 1 if something does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m token_broker profile",
-        description="Ask the authorization server of the settings (BROKER_*) whether a profile fits it.",
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """Declare the actions."""
+    check = parser.add_subparsers(metavar="ACTION", required=True).add_parser(
+        "check",
+        help="compare with the live server",
+        description="Asks the authorization server of the settings (BROKER_*) whether a profile fits it.",
     )
-    check = parser.add_subparsers(required=True).add_parser("check", help="compare with the live server")
     check.add_argument("file", nargs="?", help="name or path of a profile; that of the settings if left out")
-    name: str | None = parser.parse_args(arguments).file
+    check.set_defaults(run=check_profile)
+
+
+def check_profile(arguments: argparse.Namespace) -> int:
+    """Return the exit code: 0 if nothing speaks against the profile, 1 if something does."""
+    name: str | None = arguments.file
     settings = load_settings(Settings, **({} if name is None else {"profile": name}))
     return asyncio.run(_report(settings))
 

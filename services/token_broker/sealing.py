@@ -56,35 +56,80 @@ def base64url(octets: bytes) -> str:
     return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
-def parse_ring(text: str) -> tuple[bytes, ...]:
-    """Return the keys of a ring written as base64url, separated by commas or white space; the first seals.
+@dataclass(frozen=True, slots=True)
+class SealingKey:
+    """A key of the ring. It opens at once, and seals from a time when every replica has read it."""
+
+    octets: bytes = field(repr=False)
+    seals_from: int = 0
+
+    @property
+    def id(self) -> str:
+        """The name of the key in what it has sealed. It says nothing of the key."""
+        return _derive(self.octets, b"key id", length=4).hex()
+
+    def __str__(self) -> str:
+        """Return the key as it is written in the ring. It is a secret."""
+        return base64url(self.octets) + (f"@{self.seals_from}" if self.seals_from else "")
+
+
+def parse_keys(text: str) -> tuple[SealingKey, ...]:
+    """Return the keys of a ring: base64url, perhaps with `@<time>`, separated by commas or white space.
 
     Raises:
         ValueError: none, or one is not 32 bytes in base64url, or is there twice.
     """
-    ring = tuple(_ring_key(part) for part in text.replace(",", " ").split())
-    if not ring:
+    keys = tuple(_sealing_key(part) for part in text.replace(",", " ").split())
+    if not keys:
         raise ValueError("no sealing key")
-    if len(set(ring)) != len(ring):
+    if len({key.octets for key in keys}) != len(keys):
         raise ValueError("a sealing key is there twice")
-    return ring
+    return keys
 
 
-def _ring_key(text: str) -> bytes:
+def in_order(keys: tuple[SealingKey, ...], *, now: int) -> tuple[bytes, ...]:
+    """Return the ring as it is now. The first key seals: of those that have begun, the last to do so."""
+    begun = sorted((key for key in keys if key.seals_from <= now), key=lambda key: -key.seals_from)
+    waiting = sorted((key for key in keys if key.seals_from > now), key=lambda key: key.seals_from)
+    return tuple(key.octets for key in (*begun, *waiting))
+
+
+def parse_ring(text: str, *, now: int = 0) -> tuple[bytes, ...]:
+    """Return the ring that is written as `parse_keys` has it, as it is at this time.
+
+    Raises:
+        ValueError: as `parse_keys`.
+    """
+    return in_order(parse_keys(text), now=now)
+
+
+def _sealing_key(text: str) -> SealingKey:
+    encoded, dated, moment = text.partition("@")
     try:
-        key = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        octets = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     except (Base64Error, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES or base64url(key) != text.rstrip("="):
+        octets = b""
+    if len(octets) != KEY_BYTES or base64url(octets) != encoded.rstrip("="):
         raise ValueError(f"a sealing key is not {KEY_BYTES} bytes in base64url")
-    return key
+    if dated and not (moment.isascii() and moment.isdigit() and len(moment) < 12):
+        raise ValueError("what stands behind the @ of a sealing key is not a time in seconds since 1970")
+    return SealingKey(octets, int(moment or "0"))
 
 
 class Sealer:
     """Seals with the first key of the ring and opens with any."""
 
     def __init__(self, ring: tuple[bytes, ...]) -> None:
-        self._ring = {_derive(key, b"key id", length=4).hex(): key for key in ring}
+        self.use(ring)
+
+    @property
+    def sealing_id(self) -> str:
+        """The name of the key that seals."""
+        return self._sealing_id
+
+    def use(self, ring: tuple[bytes, ...]) -> None:
+        """Seal and open with these keys from now on."""
+        self._ring = {SealingKey(key).id: key for key in ring}
         self._sealing_id = next(iter(self._ring))
         self._naming_key = _derive(ring[0], b"delegation id")
         self._user_key = _derive(ring[0], b"user")

@@ -119,7 +119,8 @@ class Settings(ServiceSettings):
     sealing_key: SecretStr = Field(
         default=SecretStr(""),
         validate_default=True,
-        description="32 bytes in base64url; several separated by commas: the first seals, all open",
+        description="32 bytes in base64url; several separated by commas or lines: the first seals, all open; "
+        "key@time seals from then on",
     )
     callers_file: Path | None = Field(default=None, description="file with the callers")
     callers: Annotated[dict[str, CallerSettings], NoDecode] = Field(

@@ -39,6 +39,7 @@ def test_every_secret_is_a_private_file(told: dict[str, dict[str, str]], tmp_pat
         "admin-password",
         "broker-key.json",
         "gateway-key.json",
+        "operator-key.json",
         "redis-url",
         "sealing-key",
     ]
