@@ -112,6 +112,7 @@ def _delegation(delegation: Delegation, names: dict[str, str], now: int) -> dict
         "level": delegation.assurance_level,
         "since": ago(now - delegation.created_at),
         "revoked": None if delegation.revoked_at is None else ago(now - delegation.revoked_at),
+        "because": delegation.revoked_because,
     }
 
 

@@ -25,6 +25,8 @@ class Delegation:
     """The only clients that may exchange its tokens (RFC 8693 §4.4); absent: all that may exchange."""
     created_at: int
     revoked_at: int | None = None
+    revoked_because: str | None = None
+    """Who ended it and why, in words."""
 
 
 class Delegations:
@@ -78,9 +80,10 @@ class Delegations:
         """
         async with self._database.transaction() as transaction:
             rows = await transaction.run(
-                "UPDATE delegations SET revoked_at = ? WHERE delegation_id = ? AND revoked_at IS NULL"
-                " RETURNING 1",
+                "UPDATE delegations SET revoked_at = ?, revoked_because = ?"
+                " WHERE delegation_id = ? AND revoked_at IS NULL RETURNING 1",
                 now,
+                cause.reason,
                 delegation_id,
             )
             if rows:
@@ -103,4 +106,5 @@ def delegation_of(row: Row) -> Delegation:
         may_act=None if row["may_act"] is None else frozenset(json.loads(row["may_act"])),
         created_at=row["created_at"],
         revoked_at=row["revoked_at"],
+        revoked_because=row["revoked_because"],
     )

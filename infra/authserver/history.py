@@ -6,14 +6,16 @@ from typing import Final
 from authserver.database import Database
 
 _HAPPENED: Final = """
-SELECT created_at AS at, 'Client registered' AS what, NULL AS email, client_id AS about FROM clients
-UNION ALL SELECT given_at, 'Consent given', email, client_id FROM consents
-UNION ALL SELECT created_at, 'Delegation began', email, delegation_id FROM delegations
-UNION ALL SELECT revoked_at, 'Delegation revoked', email, delegation_id FROM delegations
+SELECT created_at AS at, 'Client registered' AS what, NULL AS email, client_id AS about, NULL AS why
+    FROM clients
+UNION ALL SELECT given_at, 'Consent given', email, client_id, NULL FROM consents
+UNION ALL SELECT created_at, 'Delegation began', email, delegation_id, NULL FROM delegations
+UNION ALL SELECT revoked_at, 'Delegation revoked', email, delegation_id, revoked_because FROM delegations
     WHERE revoked_at IS NOT NULL
-UNION ALL SELECT authenticated_at, 'Signed in', email, NULL FROM browser_sessions WHERE email IS NOT NULL
-UNION ALL SELECT failed_at, 'Wrong one-time password', email, NULL FROM login_failures
-UNION ALL SELECT created_at, 'Signing key made', NULL, kid FROM signing_keys
+UNION ALL SELECT authenticated_at, 'Signed in', email, NULL, NULL FROM browser_sessions
+    WHERE email IS NOT NULL
+UNION ALL SELECT failed_at, 'Wrong one-time password', email, NULL, NULL FROM login_failures
+UNION ALL SELECT created_at, 'Signing key made', NULL, kid, NULL FROM signing_keys
 ORDER BY at DESC LIMIT ?
 """
 
@@ -27,6 +29,8 @@ class Happening:
     email: str | None
     about: str | None
     """The identifier of the client, delegation or key."""
+    why: str | None = None
+    """Who ended a delegation, and for what reason."""
 
 
 class History:
@@ -39,5 +43,6 @@ class History:
         """Return the latest, the last one first."""
         rows = await self._database.all(_HAPPENED, count)
         return [
-            Happening(at=row["at"], what=row["what"], email=row["email"], about=row["about"]) for row in rows
+            Happening(at=row["at"], what=row["what"], email=row["email"], about=row["about"], why=row["why"])
+            for row in rows
         ]

@@ -15,8 +15,6 @@ from authserver.state import server_of
 
 logger = logging.getLogger(__name__)
 
-_BY_CLIENT = Cause(initiator="system", reason="A client revoked a token of the delegation")
-
 
 async def revoke(request: Request) -> Response:
     """End the delegation of a token.
@@ -33,13 +31,14 @@ async def revoke(request: Request) -> Response:
     form = await read_form(request)
     client = await server.client_auth.authenticate(request, form)
     presented = form.require("token")
+    cause = Cause(initiator="system", reason=f"The client {client.client_id} revoked a token")
     refresh_token = await server.refresh_tokens.find(presented, server.now())
     if refresh_token is not None and refresh_token.delegation.client_id == client.client_id:
-        await server.delegations.revoke(refresh_token.delegation.delegation_id, server.now(), _BY_CLIENT)
+        await server.delegations.revoke(refresh_token.delegation.delegation_id, server.now(), cause)
     token = await server.active_tokens.find(presented)
     if token is not None:
         if _is_clients(token, client):
-            await server.delegations.revoke(token.delegation.delegation_id, server.now(), _BY_CLIENT)
+            await server.delegations.revoke(token.delegation.delegation_id, server.now(), cause)
         else:
             logger.info("%s tried to revoke another client's token", client.client_id)
     return Response(status_code=200, headers=NO_STORE)

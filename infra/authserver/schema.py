@@ -11,7 +11,7 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 """Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
 
 SCHEMA: Final = """
@@ -121,7 +121,8 @@ CREATE TABLE IF NOT EXISTS delegations (
     assurance_level INTEGER NOT NULL,
     may_act TEXT,
     created_at INTEGER NOT NULL,
-    revoked_at INTEGER
+    revoked_at INTEGER,
+    revoked_because TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS delegations_by_user ON delegations (email, created_at);
 CREATE TABLE IF NOT EXISTS delegation_uses (

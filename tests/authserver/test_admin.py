@@ -11,6 +11,7 @@ from authserver.admin_sessions import MAX_FAILURES
 from authserver.database import open_database
 from tests.authserver.browser import Browser, Page
 from tests.authserver.server import BROKER, ISSUER, JANE, JOHN, AuthServer, serving, settings
+from tests.authserver.test_agents import withdraw
 from tests.support.issuer import ec_key
 
 ADMIN = f"{ISSUER}/admin"
@@ -148,6 +149,42 @@ async def test_revoking_ends_one_delegation_and_makes_its_client_ask_again(serve
     text = (await browser.open(ADMIN)).text
     assert "Revoked just now" in text
     assert "Delegation revoked" in text
+
+
+async def test_who_ended_a_delegation_and_why_is_shown(server: AuthServer) -> None:
+    client = await server.register()
+    client_id, user = client["client_id"], server.browser()
+
+    async def ended() -> list[str]:
+        _, page = await administrator(server)
+        server.clock.seconds += 1
+        return re.findall(r'Delegation revoked <span class="soft">([^<]*)</span>', page.text)
+
+    await server.redeem(client_id, await server.code(client_id, browser=user))
+    await withdraw(user, client_id)
+    assert await ended() == ["The user withdrew what they had allowed"]
+
+    token = await server.token(client_id=client_id)
+    browser, page = await administrator(server)
+    delegation = (await server.introspect(token)).json()["delegationId"]
+    form = {"csrf": page.fields["csrf"], "delegation": delegation}
+    await browser.http.post(f"{ADMIN}/revoke", data=form)
+    assert (await ended())[0] == "An administrator ended the delegation"
+
+    token = await server.token(client_id=client_id)
+    await server.post("revoke", {"token": token, "client_id": client_id})
+    assert (await ended())[0] == f"The client {client_id} revoked a token"
+
+    code = await server.code(client_id, prompt="consent")
+    for _ in range(2):
+        await server.redeem(client_id, code)
+    assert (await ended())[0] == "An authorization code was used twice"
+
+    await server.token(client_id=client_id, prompt="consent")
+    withdrawal = {"authorization": f"Bearer {client['registration_access_token']}"}
+    await server.http.delete(client["registration_client_uri"], headers=withdrawal)
+    assert (await ended())[0] == "The client withdrew its registration"
+    assert len(await ended()) == 5
 
 
 async def test_an_unknown_delegation_is_no_error(server: AuthServer) -> None:
