@@ -1,8 +1,10 @@
 """The composition root of the development authorization server."""
 
+import base64
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -12,6 +14,7 @@ from fastapi import FastAPI
 
 from authcore.clock import Clock, system_clock
 from authcore.dpop import DPoPProofs
+from authcore.dpop_nonces import DerivedNonces
 from authcore.http_client import pooled_client
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
@@ -84,6 +87,7 @@ def create_app(
         backoff: how long an event receiver that is away is left alone.
     """
     where = Endpoints(settings.issuer)
+    policy = replace(policy, private_use_schemes=policy.private_use_schemes | settings.private_use_schemes)
     fetcher = PublicFetcher(
         transport or document_transport(settings.cimd_ca_file),
         resolver,
@@ -169,11 +173,12 @@ async def _build(
     smtp_port = await stack.enter_async_context(serving_mail(inbox, users, port=settings.smtp_port, now=now))
     registered = RegisteredClients(database, audience=settings.mcp_resource)
     clients = ClientDirectory(
-        configured_clients(settings.clients, mcp_resource=settings.mcp_resource),
+        configured_clients(settings.clients, mcp_resource=settings.mcp_resource, policy=policy),
         registered,
         ClientDocuments(fetcher, policy, audience=settings.mcp_resource, now=now),
     )
     replays = AssertionReplays(database)
+    nonces = await _nonces(database, now) if settings.dpop_nonces else None
     delegations, access_tokens = Delegations(database, outbox), AccessTokens(database)
     consents = Consents(database)
     return Server(
@@ -195,7 +200,8 @@ async def _build(
         ),
         registration_limit=RateLimit(settings.registrations_per_minute, now=now),
         login_limit=RateLimit(settings.logins_per_minute, now=now),
-        dpop=DPoPProofs(replays.first_use, now=now),
+        dpop=DPoPProofs(replays.first_use, nonces=nonces, now=now),
+        dpop_nonces=nonces,
         identity_assertions=None
         if settings.identity_provider is None
         else IdentityAssertions(
@@ -230,6 +236,11 @@ async def _build(
         pages=Pages(where),
         counters=Counters(),
     )
+
+
+async def _nonces(database: Database, now: Clock) -> DerivedNonces:
+    secret = await load_secret(database, "dpop nonces")
+    return DerivedNonces(base64.urlsafe_b64encode(secret).decode("ascii"), now=now)
 
 
 async def _tidy_up(database: Database, last_uses: LastUses, now: Clock) -> None:

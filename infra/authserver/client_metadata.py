@@ -108,7 +108,7 @@ def accept_metadata(
     if not 1 <= len(wire.redirect_uris) <= MAX_REDIRECT_URIS:
         raise InvalidRedirectUri(f"There must be 1 to {MAX_REDIRECT_URIS} redirect URIs")
     for uri in wire.redirect_uris:
-        check_redirect_uri(uri, native=native)
+        check_redirect_uri(uri, native=native, schemes=policy.private_use_schemes)
     if wire.response_types is not None and "code" not in wire.response_types:
         raise InvalidClientMetadata("The only response type is code")
     return AcceptedMetadata(

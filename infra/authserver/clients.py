@@ -9,6 +9,7 @@ from authcore.client_assertion import StaticKeys
 from authcore.jwks import parse_key_set
 from authcore.oauth2_types import GRANT_AUTHORIZATION_CODE, GRANT_CLIENT_CREDENTIALS, GRANT_JWT_BEARER
 from authserver.client_metadata import public_jwks
+from authserver.policy import Policy
 from authserver.redirect_uris import check_redirect_uri, matches
 from authserver.secret_values import secret_hash
 from authserver.settings import AuthMethod, ClientSettings
@@ -85,7 +86,9 @@ def static_keys(jwks: object) -> StaticKeys | None:
     return StaticKeys(list(parse_key_set(json.dumps(jwks).encode())))
 
 
-def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: str) -> dict[str, Client]:
+def configured_clients(
+    configured: Iterable[ClientSettings], *, mcp_resource: str, policy: Policy
+) -> dict[str, Client]:
     """Return the clients of the configuration by their ids.
 
     Raises:
@@ -94,7 +97,7 @@ def configured_clients(configured: Iterable[ClientSettings], *, mcp_resource: st
     clients: dict[str, Client] = {}
     for client in configured:
         for uri in client.redirect_uris:
-            check_redirect_uri(uri, native=True)
+            check_redirect_uri(uri, native=True, schemes=policy.private_use_schemes)
         authorizes = client.grant_types & {
             GRANT_AUTHORIZATION_CODE,
             GRANT_CLIENT_CREDENTIALS,

@@ -56,6 +56,9 @@ class Policy:
     default_scope: frozenset[str]
     agent_grant_types: frozenset[str] = frozenset({GRANT_AUTHORIZATION_CODE})
     """What a client may register for. Refresh tokens are not among them, so none are issued."""
+    private_use_schemes: frozenset[str] = frozenset()
+    """Schemes without a domain name in them, such as `cursor`, that clients may have redirect URIs with. RFC
+    8252 §7.1 asks for reverse domain notation: any program of the user's machine can claim a short scheme."""
     refresh_token_seconds: int = 24 * 3600
     """How long a delegation can be refreshed, all in all, where `agent_grant_types` has `refresh_token`."""
 

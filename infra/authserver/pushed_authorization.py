@@ -8,7 +8,7 @@ from authcore.forms import Form, read_form
 from authcore.oauth2_types import NO_STORE
 from authserver import counters, endpoints
 from authserver.authorization_checks import checked, redirect_target
-from authserver.dpop import proven_key
+from authserver.dpop import next_nonce, proven_key
 from authserver.pushed_requests import LIFETIME_SECONDS
 from authserver.state import server_of
 
@@ -34,4 +34,5 @@ async def push(request: Request) -> Response:
     elif key is not None and key != pending.dpop_jkt:
         raise InvalidRequest("The dpop_jkt is not the key of the DPoP proof")
     request_uri = await server.pushed_requests.add(client.client_id, form, server.now())
-    return JSONResponse({"request_uri": request_uri, "expires_in": LIFETIME_SECONDS}, 201, headers=NO_STORE)
+    answer = {"request_uri": request_uri, "expires_in": LIFETIME_SECONDS}
+    return JSONResponse(answer, 201, headers=NO_STORE | (next_nonce(server) if key else {}))

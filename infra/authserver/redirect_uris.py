@@ -16,13 +16,14 @@ _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+", re.IGNORECASE)
 _LOOPBACK = re.compile(r"http://(?P<host>127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?(?P<rest>[/?].*)?")
 
 
-def check_redirect_uri(uri: str, *, native: bool) -> None:
+def check_redirect_uri(uri: str, *, native: bool, schemes: frozenset[str] = frozenset()) -> None:
     """Return if a client may register this redirect URI.
 
     Args:
         uri: as the client wrote it; nothing is normalised.
         native: whether the client calls itself a native application; only then may it have a private-use
             scheme, and only one in reverse domain notation (RFC 8252 §7.1).
+        schemes: other private-use schemes that policy lets every client have.
 
     Raises:
         InvalidRedirectUri: it may not.
@@ -38,7 +39,8 @@ def check_redirect_uri(uri: str, *, native: bool) -> None:
         raise InvalidRedirectUri("A redirect URI must not hold user information or an empty port")
     if any(segment in (".", "..") for segment in re.split(r"[/\\]", unquote(parts.path))):
         raise InvalidRedirectUri("A redirect URI must not hold dot segments")
-    _check_scheme(uri, parts, native=native)
+    if parts.scheme not in schemes:
+        _check_scheme(uri, parts, native=native)
 
 
 def _check_scheme(uri: str, parts: SplitResult, *, native: bool) -> None:
@@ -53,7 +55,8 @@ def _check_scheme(uri: str, parts: SplitResult, *, native: bool) -> None:
             raise InvalidRedirectUri("A redirect URI must use https, or http on a loopback address")
     elif not native or not _REVERSE_DOMAIN_SCHEME.fullmatch(parts.scheme):
         raise InvalidRedirectUri(
-            "A private-use scheme needs application_type native and reverse domain notation"
+            "A private-use scheme needs application_type native and reverse domain notation, "
+            "or a place in this server's AUTHSERVER_PRIVATE_USE_SCHEMES"
         )
 
 
@@ -90,9 +93,11 @@ def _valid_port(uri: str) -> bool:
 def shown_target(uri: str) -> str:
     """Return what to tell the user about where a redirect goes: its host, or its private-use scheme."""
     parts = urlsplit(uri)
-    return parts.netloc or f"{parts.scheme}:"
+    # What looks like a host in another scheme is one to nobody, and could be chosen to deceive.
+    return parts.netloc if parts.scheme in ("http", "https") else f"{parts.scheme}:"
 
 
 def stays_local(uri: str) -> bool:
     """Tell whether the redirect goes to a program on the user's own machine."""
-    return (urlsplit(uri).hostname or "").lower() in LOOPBACK_HOSTS
+    parts = urlsplit(uri)
+    return parts.scheme not in ("http", "https") or (parts.hostname or "").lower() in LOOPBACK_HOSTS

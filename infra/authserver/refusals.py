@@ -7,9 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from authcore.challenge import bearer_challenge
-from authcore.errors import InvalidToken, MissingCredentials, OAuthError
+from authcore.errors import InvalidToken, MissingCredentials, OAuthError, UseDPoPNonce
 from authcore.refusals import oauth_refusal
 from authserver.client_auth import uses_basic
+from authserver.dpop import next_nonce
 from authserver.pages import PageError
 from authserver.rate_limits import TooManyRequests
 from authserver.state import server_of
@@ -23,6 +24,8 @@ def refusal(request: Request, error: OAuthError) -> Response:
     response = oauth_refusal(error, authenticate=basic if uses_basic(request) else None)
     if isinstance(error, MissingCredentials | InvalidToken):
         response.headers["www-authenticate"] = bearer_challenge(error)
+    if isinstance(error, UseDPoPNonce):
+        response.headers.update(next_nonce(server_of(request)))
     if isinstance(error, TooManyRequests):
         response.headers["retry-after"] = str(error.retry_after_seconds)
     return response

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 from authserver import admin_page, agents_page, consent, endpoints, inbox_page, login
 from authserver.authorization import authorize
 from authserver.client_management import manage
+from authserver.dpop import NONCE_HEADER
 from authserver.endpoints import Endpoints
 from authserver.introspection import introspect
 from authserver.login import Login
@@ -79,7 +80,7 @@ def _for_browsers(path: str, endpoint: Endpoint, *methods: str) -> Route:
         allow_origins=["*"],
         allow_methods=methods,
         allow_headers=_REQUEST_HEADERS,
-        expose_headers=["www-authenticate"],
+        expose_headers=["www-authenticate", NONCE_HEADER],
     )
     return Route(path, endpoint, methods=[*methods, "OPTIONS"], middleware=[allow])
 

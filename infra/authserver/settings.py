@@ -34,6 +34,29 @@ LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 MAX_TOKEN_SECONDS: Final = 3600
 
+WELL_KNOWN_SCHEMES: Final = frozenset(
+    {
+        *(
+            "about",
+            "blob",
+            "cid",
+            "content",
+            "data",
+            "dns",
+            "file",
+            "filesystem",
+            "ftp",
+            "ftps",
+            "geo",
+            "git",
+        ),
+        *("http", "https", "imap", "intent", "irc", "jar", "javascript", "ldap", "magnet", "mailto", "mid"),
+        *("ms-settings", "news", "search-ms", "sftp", "sip", "sms", "ssh", "tel", "urn", "vbscript"),
+        *("view-source", "ws", "wss", "xmpp"),
+    }
+)
+"""No application's own: a redirect there would run, open, call or show something else than a client."""
+
 _ISSUER_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)*")
 
 
@@ -47,6 +70,15 @@ def _issuer(value: str) -> str:
 
 
 Issuer = Annotated[str, AfterValidator(_issuer)]
+
+
+def _private_use(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*", value) or value in WELL_KNOWN_SCHEMES:
+        raise ValueError("a private-use scheme is one application's own, in lower case, without a colon")
+    return value
+
+
+PrivateUseScheme = Annotated[str, AfterValidator(_private_use)]
 
 
 class UserSettings(BaseModel):
@@ -156,6 +188,9 @@ class Settings(ServiceSettings):
     require_pushed_authorization_requests: bool = Field(
         default=False, description="accept pushed authorization requests only (RFC 9126)"
     )
+    dpop_nonces: bool = Field(
+        default=False, description="accept DPoP proofs only with a nonce of ours (RFC 9449)"
+    )
     signing_algorithm: SigningAlgorithm = Field(
         default="ES256", description="of tokens, introspection answers and events: ES256, PS256 or RS256"
     )
@@ -174,6 +209,11 @@ class Settings(ServiceSettings):
     identity_provider: IdentityProviderSettings | None = Field(
         default=None,
         description='who lets agents in for users (ID-JAG): JSON {"issuer", "jwks_uri"}, see README.md',
+    )
+    private_use_schemes: frozenset[PrivateUseScheme] = Field(
+        default=frozenset(),
+        description="schemes such as cursor that clients may have redirect URIs with, as a JSON array; "
+        "without it only those in reverse domain notation, of native clients",
     )
     registrations_per_minute: int = Field(
         default=300, ge=0, description="client registrations for each address; 0 for no limit"
@@ -214,6 +254,13 @@ class Settings(ServiceSettings):
     cimd_ca_file: Path | None = Field(
         default=None, description="PEM file of a development CA trusted for client metadata documents"
     )
+
+    @field_validator("state_path")
+    @classmethod
+    def _has_a_directory(cls, value: Path) -> Path:
+        if not value.absolute().parent.is_dir():
+            raise ValueError("its directory does not exist")
+        return value
 
     @field_validator("admin_password", mode="before")
     @classmethod

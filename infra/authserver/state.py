@@ -6,7 +6,7 @@ from typing import TypedDict, cast
 from starlette.requests import Request
 
 from authcore.clock import Clock
-from authcore.dpop import DPoPProofs
+from authcore.dpop import DPoPProofs, Nonces
 from authserver.access_tokens import AccessTokens
 from authserver.active_tokens import ActiveTokens
 from authserver.admin_sessions import AdminSessions
@@ -54,6 +54,8 @@ class Server:
     registration_limit: RateLimit
     login_limit: RateLimit
     dpop: DPoPProofs
+    dpop_nonces: Nonces | None
+    """What proofs must hold, if anything."""
     identity_assertions: IdentityAssertions | None
     sessions: Sessions
     admin_sessions: AdminSessions

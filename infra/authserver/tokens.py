@@ -21,7 +21,7 @@ from authserver import counters, endpoints
 from authserver.client_credentials import client_credentials
 from authserver.clients import Client
 from authserver.code_grant import redeem_code
-from authserver.dpop import proven_key
+from authserver.dpop import next_nonce, proven_key
 from authserver.identity_grant import redeem_assertion
 from authserver.metadata import offered_grants
 from authserver.refresh_grant import refresh
@@ -59,4 +59,4 @@ async def token(request: Request) -> Response:
     if dpop_jkt is None and client.dpop_bound:
         raise InvalidDPoPProof("The client is registered for tokens that are bound to a key")
     answer = await grant(server, client, form, dpop_jkt)
-    return JSONResponse(answer.document(), headers=NO_STORE)
+    return JSONResponse(answer.document(), headers=NO_STORE | (next_nonce(server) if dpop_jkt else {}))

@@ -2,7 +2,8 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,8 +11,16 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from authcore.dpop_nonces import PERIOD_SECONDS
 from authcore.oauth2_types import MEDIA_TYPE_JWT
-from tests.authserver.server import CALLBACK, VERIFIER, AuthServer, challenge_of
+from tests.authserver.server import (
+    CALLBACK,
+    VERIFIER,
+    AuthServer,
+    authorization_request,
+    challenge_of,
+    serving,
+)
 from tests.support.dpop import DPoPKey
 from tests.support.issuer import ec_key
 
@@ -172,3 +181,67 @@ async def test_an_rsa_key_will_do(server: AuthServer) -> None:
     client_id = await agent(server)
     response = await redeem(server, client_id, await server.code(client_id), proof(server, key, alg="PS256"))
     assert response.json().get("token_type") == "DPoP", response.text
+
+
+@pytest.fixture
+async def asking(tmp_path: Path) -> AsyncGenerator[AuthServer]:
+    """A server that asks for nonces."""
+    async with serving(tmp_path, dpop_nonces=True) as running:
+        yield running
+
+
+async def test_a_proof_needs_a_nonce_where_the_server_asks_for_one(asking: AuthServer) -> None:
+    client_id = await agent(asking)
+    code = await asking.code(client_id)
+    refused = await redeem(asking, client_id, code, proof(asking))
+    assert (refused.status_code, refused.json()["error"]) == (400, "use_dpop_nonce")
+    nonce = refused.headers["dpop-nonce"]
+    answer = await redeem(asking, client_id, code, proof(asking, nonce=nonce))
+    assert answer.json()["token_type"] == "DPoP", answer.text
+    assert answer.headers["dpop-nonce"] == nonce
+    assert "no-store" in answer.headers["cache-control"]
+
+
+async def test_a_nonce_ends_and_the_next_one_comes_with_the_answer(asking: AuthServer) -> None:
+    async def pushed(nonce: str | None) -> httpx.Response:
+        form = authorization_request(client_id)
+        dpop = proof(asking, htu=f"{asking.issuer}/par", nonce=nonce)
+        return await asking.http.post(f"{asking.issuer}/par", data=form, headers={"dpop": dpop})
+
+    client_id = await agent(asking)
+    first = (await pushed(None)).headers["dpop-nonce"]
+    asking.clock.seconds += PERIOD_SECONDS
+    answer = await pushed(first)
+    assert answer.status_code == 201
+    second = answer.headers["dpop-nonce"]
+    assert second != first
+    asking.clock.seconds += PERIOD_SECONDS
+    refused = await pushed(first)
+    assert refused.json()["error"] == "use_dpop_nonce"
+    assert (await pushed(second)).status_code == 201
+
+
+@pytest.mark.attack("RFC 9449 §11.2", "make a proof in advance, with a nonce that the server never gave")
+async def test_a_nonce_that_is_not_the_servers_is_refused(asking: AuthServer) -> None:
+    client_id = await agent(asking)
+    code = await asking.code(client_id)
+    for nonce in ("", "guess", 7, None, ["x"], "ä" * 43):
+        refused = await redeem(asking, client_id, code, proof(asking, nonce=nonce))
+        assert refused.json()["error"] == "use_dpop_nonce"
+
+
+async def test_a_nonce_outlives_a_restart(tmp_path: Path) -> None:
+    nonces: list[str] = []
+    for _ in range(2):
+        async with serving(tmp_path, dpop_nonces=True) as server:
+            client_id = await agent(server)
+            refused = await redeem(server, client_id, "no code", proof(server))
+            nonces.append(refused.headers["dpop-nonce"])
+    assert nonces[0] == nonces[1]
+
+
+async def test_without_the_setting_there_are_no_nonces(server: AuthServer) -> None:
+    client_id = await agent(server)
+    answer = await redeem(server, client_id, await server.code(client_id), proof(server, nonce="anything"))
+    assert answer.status_code == 200
+    assert "dpop-nonce" not in answer.headers

@@ -1,10 +1,14 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from authcore.errors import InvalidRedirectUri
 from authserver.redirect_uris import check_redirect_uri, matches
-from tests.authserver.server import CALLBACK, AuthServer
+from tests.authserver.server import CALLBACK, ISSUER, AuthServer, serving, settings
+from tests.support.issuer import ec_key
 
 
 @pytest.mark.parametrize(
@@ -76,6 +80,57 @@ def test_a_native_client_may_have_a_private_use_scheme_in_reverse_domain_notatio
     for uri in ("myapp:/oauth", "javascript:alert(1)", "vscode://x/y"):
         with pytest.raises(InvalidRedirectUri):
             check_redirect_uri(uri, native=True)
+
+
+def test_policy_can_name_schemes_that_every_client_may_have() -> None:
+    schemes = frozenset({"cursor"})
+    check_redirect_uri("cursor://anysphere.cursor-retrieval/oauth/callback", native=False, schemes=schemes)
+    for uri in ("cursors://x/y", "vscode://x/y", "cursor://user@x/y", "cursor://x/../y", "cursor://x/y#z"):
+        with pytest.raises(InvalidRedirectUri):
+            check_redirect_uri(uri, native=True, schemes=schemes)
+
+
+@pytest.mark.parametrize(
+    "scheme", ["javascript", "data", "http", "file", "Cursor", "cursor:", "cursor://", ""]
+)
+@pytest.mark.attack("RFC 9700 §4.1", "have a scheme allowed that runs or opens something else than a client")
+def test_a_scheme_that_is_no_applications_own_cannot_be_allowed(tmp_path: Path, scheme: str) -> None:
+    with pytest.raises(ValidationError):
+        settings(tmp_path / "state", ec_key(), private_use_schemes=[scheme])
+
+
+async def test_a_desktop_client_with_a_short_scheme_is_let_in_where_it_is_allowed(tmp_path: Path) -> None:
+    callback = "cursor://anysphere.cursor-retrieval/oauth/callback"
+    for directory in ("1", "2"):
+        (tmp_path / directory).mkdir()
+    async with serving(tmp_path / "1", private_use_schemes=["cursor"]) as server:
+        client = await server.register(redirect_uris=[callback])
+        browser = server.browser()
+        page = await server.authorize(browser, client["client_id"], redirect_uri=callback)
+        page = await server.log_in(browser, page)
+        assert "<dd>cursor:</dd>" in page.text
+        page = await browser.submit(page, decision="allow")
+        assert page.response.headers["location"].startswith(f"{callback}?code=")
+    async with serving(tmp_path / "2") as server:
+        answer = await server.http.post(f"{ISSUER}/register", json={"redirect_uris": [callback]})
+        assert answer.json()["error"] == "invalid_redirect_uri"
+        assert "AUTHSERVER_PRIVATE_USE_SCHEMES" in answer.json()["error_description"]
+
+
+@pytest.mark.attack(
+    "RFC 8252 §8.6", "pass for a web site with a private-use scheme that looks like its address"
+)
+async def test_what_looks_like_a_host_in_a_private_use_scheme_is_not_shown_as_one(
+    server: AuthServer,
+) -> None:
+    callback = "com.evil.app://bank.example/callback"
+    client = await server.register(redirect_uris=[callback], application_type="native")
+    browser = server.browser()
+    page = await server.authorize(browser, client["client_id"], redirect_uri=callback)
+    page = await server.log_in(browser, page)
+    assert "bank.example" not in page.text
+    assert "<dd>com.evil.app:</dd>" in page.text
+    assert "runs on your own computer" in page.text
 
 
 @pytest.mark.parametrize(

@@ -57,9 +57,9 @@ def test_a_client_that_cannot_work_is_refused_at_start(tmp_path: Path, client: d
         settings(tmp_path / "x", ec_key(), clients=[client])
 
 
-def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AUTHSERVER_ISSUER", ISSUER)
-    monkeypatch.setenv("AUTHSERVER_STATE_PATH", "/x/state.sqlite")
+    monkeypatch.setenv("AUTHSERVER_STATE_PATH", str(tmp_path / "state.sqlite"))
     monkeypatch.setenv("AUTHSERVER_MCP_RESOURCE", "http://127.0.0.1:8080/mcp")
     monkeypatch.setenv("AUTHSERVER_API_AUDIENCES", '["https://api.demo.example"]')
     loaded = Settings()  # pyright: ignore[reportCallIssue]  the environment gives the rest
