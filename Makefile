@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check attacks conformance keycloak bench-authserver fmt clean
+.PHONY: help demo test check asyncapi attacks conformance keycloak bench-authserver fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -30,6 +30,9 @@ conformance: .venv/.development ## run the MCP conformance suite (needs Node 22)
 
 keycloak: .venv/.development ## the journey against a real Keycloak (needs Java 17, Maven and the network)
 	@KEYCLOAK_HOME="$$(tests/conformance/keycloak/fetch.sh)" $(BIN)/pytest tests/conformance/keycloak
+
+asyncapi: .venv/.development ## write docs/asyncapi.json, what the price streams carry
+	@$(BIN)/python -m stocks.asyncapi docs/asyncapi.json
 
 attacks: .venv/.development ## write docs/attacks.md from the attack suite
 	@$(BIN)/python -m tests.attacks

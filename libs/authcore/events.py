@@ -1,16 +1,36 @@
-"""What is announced on the stream of delegations, and how it stands in an entry.
+"""What is announced on streams, and how it stands in an entry.
 
 Whoever reads must ignore what it does not know: newer replicas may announce more.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from decimal import Decimal
+from typing import Annotated, ClassVar, Final, Literal
 
 from opentelemetry.propagate import inject
+from pydantic import BaseModel, ConfigDict, Field
 
 DELEGATIONS: Final = "delegations"
 """The stream's key. It is read by every replica on its own (no consumer group), see docs/adr/0004."""
+
+PRICES: Final = "prices."
+"""The streams of prices begin with this; what follows is the region whose stocks they tell of."""
+
+
+class PriceUpdate(BaseModel):
+    """A stock has a new price. Within a region each update has the number after the one before it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1] = Field(default=1, description="of this message's form")
+    symbol: str = Field(min_length=1, max_length=32, description="the stock, as in `GET /stocks/{id}`")
+    price: Annotated[Decimal, Field(gt=0, max_digits=15)] = Field(
+        description="exact, in units of `currency`; written as a string"
+    )
+    currency: str = Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")
+    sequence: int = Field(ge=1, description="number of the update in its region, without gaps")
+    at: int = Field(ge=0, description="when, in milliseconds since the epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +46,7 @@ class DelegationRevoked:
 
     def to_fields(self) -> dict[str, str]:
         """Return the entry, with the trace it belongs to."""
-        return {"type": self.type, "delegation": self.delegation, "at": str(self.at)} | _trace_context()
+        return {"type": self.type, "delegation": self.delegation, "at": str(self.at)} | trace_context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +88,8 @@ def _at(fields: Mapping[bytes, bytes]) -> int:
     return int(fields.get(b"at", b""))
 
 
-def _trace_context() -> dict[str, str]:
+def trace_context() -> dict[str, str]:
+    """Return the header that ties an entry to the trace it was written in; none outside a trace."""
     carrier: dict[str, str] = {}
     inject(carrier)
     return {name: carrier[name] for name in ("traceparent",) if name in carrier}

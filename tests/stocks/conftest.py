@@ -11,7 +11,9 @@ import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
 
+from authcore.redis_client import BoundedRedis, connect
 from stocks.app import create_app
+from stocks.price_store import PriceStore
 from stocks.settings import Settings
 from tests.support.issuer import ISSUER, JWKS_URI, Clock, Issuer
 
@@ -93,3 +95,15 @@ def sqlite_url(tmp_path: Path) -> str:
 async def api(sqlite_url: str) -> AsyncGenerator[Api]:
     async with running(settings_of(sqlite_url), Issuer(), Clock()) as api:
         yield api
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncGenerator[BoundedRedis]:
+    bounded = connect(redis_url, timeout_seconds=2, max_connections=4)
+    yield bounded
+    await bounded.aclose()
+
+
+@pytest.fixture
+def store(client: BoundedRedis) -> PriceStore:
+    return PriceStore(client)
