@@ -67,6 +67,7 @@ def create_app(
         refusals=identity.refusals,
         hosts=settings.hosts,
         origins=settings.allowed_origins,
+        deadline_seconds=settings.request_deadline_seconds,
     )
 
     endpoint = _with_cors(guard, settings)

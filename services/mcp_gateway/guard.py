@@ -15,9 +15,10 @@ from authcore.claims import covers
 from authcore.errors import InsufficientScope, OAuthError
 from mcp_gateway.caller import SCOPE_KEY, Caller
 from mcp_gateway.hosts import normal_host
-from mcp_gateway.messages import MalformedMessage, parse_message
+from mcp_gateway.messages import MalformedMessage, check_headers, parse_message
 from mcp_gateway.policy import required_scope
-from mcp_gateway.refusals import Refusals
+from mcp_gateway.refusals import Refusals, too_late
+from mcp_gateway.serving import DeadlineExceeded, Serving, read_body
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Guard:
         refusals: Refusals,
         hosts: frozenset[str],
         origins: frozenset[str],
+        deadline_seconds: float,
     ) -> None:
         self._transport = transport
         self._authenticate = authenticate
@@ -48,6 +50,7 @@ class Guard:
         self._refusals = refusals
         self._hosts = hosts
         self._origins = origins
+        self._deadline_seconds = deadline_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a refused request, or hand the request on with its caller."""
@@ -62,8 +65,10 @@ class Guard:
             if scope["method"] != "POST":
                 await PlainTextResponse("Method not allowed\n", 405, {"allow": "POST"})(scope, receive, send)
                 return
-            body = await _read_body(receive)
-            required = required_scope(parse_message(body), caller.token)
+            body = await read_body(receive)
+            check_headers(scope)
+            message = parse_message(body)
+            required = required_scope(message, caller.token)
             if not covers(caller.token.scope, required):
                 raise InsufficientScope("The operation needs more than the token grants", scope=required)
         except OAuthError as error:
@@ -73,10 +78,15 @@ class Guard:
             # What has arrived is not what was meant: nothing of it is carried out (RFC 9112 §8).
             return
         except MalformedMessage as error:
-            await JSONResponse(error.document(), 400)(scope, receive, send)
+            await JSONResponse(error.document(), error.status)(scope, receive, send)
             return
         scope[SCOPE_KEY] = caller
-        await self._transport(scope, _replay(body, receive), self._last_word(caller, scope, receive, send))
+        serving = Serving(body, receive, self._last_word(caller, scope, receive, send))
+        try:
+            await serving.run(self._transport, scope, deadline_seconds=self._deadline_seconds)
+        except DeadlineExceeded:
+            logger.warning("a request was stopped after %s s", self._deadline_seconds)
+            await too_late(message)(scope, receive, send)
 
     def _misdirected(self, scope: Scope) -> Response | None:
         """Refuse other hosts and foreign web pages: DNS rebinding (MCP, streamable HTTP, security)."""
@@ -133,27 +143,3 @@ class Guard:
 
 def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-
-
-async def _read_body(receive: Receive) -> bytes:
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            return bytes(body)
-
-
-def _replay(body: bytes, receive: Receive) -> Receive:
-    delivered = False
-
-    async def replay() -> Message:
-        nonlocal delivered
-        if delivered:
-            return await receive()
-        delivered = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return replay

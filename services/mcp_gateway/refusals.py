@@ -1,7 +1,10 @@
 """A refusal as agents see it: status, challenge and when to come back (RFC 6750 §3, RFC 9449 §7.1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from mcp.types import INTERNAL_ERROR
 from starlette.responses import JSONResponse, Response
 
 from authcore.bearer import Scheme
@@ -60,3 +63,15 @@ class Refusals:
         if self.dpop_only or scheme == "dpop":
             return [dpop_challenge(error, algorithms=ALGORITHMS, scope=scope, resource_metadata=metadata)]
         return [bearer, dpop_challenge(None, algorithms=ALGORITHMS)]
+
+
+def too_late(message: Mapping[str, Any]) -> Response:
+    """Return 504 for a call that was stopped at its deadline: nobody can say how far it had come."""
+    given = message.get("id")
+    error = {
+        "code": INTERNAL_ERROR,
+        "message": "The call took too long and was stopped. If it changes anything, look whether it has been "
+        "done before you call again",
+    }
+    document = {"jsonrpc": "2.0", "id": given if isinstance(given, str | int) else None, "error": error}
+    return JSONResponse(document, 504)

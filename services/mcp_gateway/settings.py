@@ -97,6 +97,11 @@ class Settings(ServiceSettings):
         "else 5: then it is the longest a revoked token can still pass here",
     )
     memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
+    request_deadline_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="how long one request of an agent may take, everything behind it included",
+    )
     http_timeout_seconds: float = Field(
         default=10.0, gt=0, description="limit for each step of a request to the broker and the API"
     )
