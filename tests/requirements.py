@@ -42,6 +42,11 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         MCP + "authorization#runtime-insufficient-scope-errors",
         "403 insufficient_scope with all scopes of the operation, before the transport",
     ),
+    "request-state": Requirement(
+        MCP + "patterns/mrtr#server-requirements-basic-workflow",
+        "requestState is sealed with keys of all replicas, bound to user, client, tool and arguments; "
+        "it ends, and what it stands for happens once",
+    ),
     "scope-hierarchy": Requirement(
         MCP + "authorization#runtime-insufficient-scope-errors", "A wider scope grants what is below it"
     ),

@@ -6,6 +6,7 @@ Whoever reads must ignore what it does not know: newer replicas may announce mor
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, ClassVar, Final, Literal
 
 from opentelemetry.propagate import inject
@@ -13,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DELEGATIONS: Final = "delegations"
 """The stream's key. It is read by every replica on its own (no consumer group), see docs/adr/0004."""
+
+DECISIONS: Final = "decisions"
+"""The stream of what was decided, for the audit. Nobody's answer depends on reading it."""
 
 PRICES: Final = "prices."
 """The streams of prices begin with this; what follows is the region whose stocks they tell of."""
@@ -61,6 +65,48 @@ class Heartbeat:
     def to_fields(self) -> dict[str, str]:
         """Return the entry."""
         return {"type": self.type, "at": str(self.at)}
+
+
+class Outcome(StrEnum):
+    """What became of a call that a person has to agree to."""
+
+    ASKED = "asked"
+    APPROVED = "approved"
+    DENIED = "denied"
+    USED = "used"
+    """The call is carried out: what follows is the API's word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalEvent:
+    """One step of one approval. Says neither who the user is nor what the arguments were."""
+
+    type: ClassVar[str] = "approval"
+
+    approval: str
+    outcome: Outcome
+    tool: str
+    client_id: str
+    """The agent's."""
+    by: str
+    """The id of the client through which it came about: the agent again, or that of the approval page."""
+    user: str
+    """The user under a keyed name."""
+    at: int
+    """Seconds since the epoch."""
+
+    def to_fields(self) -> dict[str, str]:
+        """Return the entry, with the trace it belongs to."""
+        return {
+            "type": self.type,
+            "approval": self.approval,
+            "outcome": self.outcome.value,
+            "tool": self.tool,
+            "client_id": self.client_id,
+            "by": self.by,
+            "user": self.user,
+            "at": str(self.at),
+        } | trace_context()
 
 
 DelegationEvent = DelegationRevoked | Heartbeat

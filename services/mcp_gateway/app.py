@@ -16,6 +16,8 @@ from authcore.http_client import pooled_client
 from authcore.redis_client import BoundedRedis, connect
 from authcore.service import RequestLimits, health_routes
 from authcore.telemetry import fastapi_telemetry
+from mcp_gateway.approvals.assembly import create_approvals
+from mcp_gateway.approvals.gate import Gate
 from mcp_gateway.guard import Guard
 from mcp_gateway.identity import create_identity
 from mcp_gateway.metadata import metadata_routes
@@ -26,14 +28,16 @@ from mcp_gateway.upstream import StocksApi
 
 MAX_BODY_BYTES = 256 * 1024
 
-Serve = Callable[[Settings, Upstream], StreamableHTTPSessionManager]
+Serve = Callable[[Settings, Upstream, Gate | None], StreamableHTTPSessionManager]
 """What is behind the guard."""
 
 
-def our_tools(settings: Settings, upstream: Upstream) -> StreamableHTTPSessionManager:
+def our_tools(settings: Settings, upstream: Upstream, gate: Gate | None) -> StreamableHTTPSessionManager:
     """Return the transport of the gateway's own server: no sessions, so any replica answers any request."""
     return StreamableHTTPSessionManager(
-        create_server(upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up),
+        create_server(
+            upstream, version=version("mcp-gateway"), list_step_up=settings.list_step_up, gate=gate
+        ),
         # Every tool so far answers once; JSON costs half of what an event stream does (docs/adr/0009).
         json_response=True,
         stateless=True,
@@ -59,7 +63,8 @@ def create_app(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
     )
     upstream = Upstream(StocksApi(api_client, settings.api_url), settings.api_audience, identity.broker)
-    sessions = serve(settings, upstream)
+    approvals = create_approvals(settings, client, identity.authenticator, redis, now=now)
+    sessions = serve(settings, upstream, None if approvals is None else approvals.gate)
     guard = Guard(
         sessions.handle_request,
         identity.authenticator.authenticate,
@@ -98,6 +103,7 @@ def create_app(
         routes=[
             *health_routes({"signing keys": identity.jwks.check}),
             *metadata_routes(settings),
+            *(() if approvals is None else approvals.routes),
             *(Route(path, endpoint) for path in endpoint_paths),
         ],
         # A redirect would answer before the guard, and lead to whatever host the request names.
@@ -108,7 +114,7 @@ def create_app(
 
 
 def _redis(settings: Settings) -> BoundedRedis | None:
-    """Return what replicas share, if there is anything: which proofs were used."""
+    """Return what replicas share, if there is anything: which proofs were used, and what users approved."""
     url = settings.redis_url.get_secret_value()
     if not url:
         return None

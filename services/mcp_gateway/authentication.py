@@ -53,15 +53,22 @@ class Authenticator:
             InvalidDPoPProof: the proof that must come with it proves nothing.
             TemporarilyUnavailable: it could not be checked. Never a reason to let it pass.
         """
-        # A token has one binding for all its life, so its fingerprint stands for that as well.
-        key = fingerprint(presented.token)
-        known = self._memory.get(key)
-        if known is None:
-            known = await self._verifying.run(key, lambda: self._verify(key, presented.token))
+        known = await self._known(presented.token)
         await self._possession.check(scope, presented, known.token.confirmation)
         caller = Caller(known.token, presented, known.delegation)
         self.recheck(caller)
         return caller
+
+    async def identify(self, fetched: str) -> VerifiedToken:
+        """Return whom a token names that we have got from the authorization server ourselves.
+
+        Nobody presented it, so nobody has to prove anything about it.
+
+        Raises:
+            InvalidToken: it is not acceptable.
+            TemporarilyUnavailable: it could not be checked.
+        """
+        return (await self._known(fetched)).token
 
     def recheck(self, caller: Caller) -> None:
         """Return unless the end of the caller's delegation has been heard by now.
@@ -71,6 +78,12 @@ class Authenticator:
         """
         if self._feed is not None and self._feed.is_revoked(caller.delegation):
             raise InvalidToken("The access token is expired, revoked or unknown", reason="revoked meanwhile")
+
+    async def _known(self, token: str) -> Known:
+        # A token has one binding for all its life, so its fingerprint stands for that as well.
+        key = fingerprint(token)
+        known = self._memory.get(key)
+        return known or await self._verifying.run(key, lambda: self._verify(key, token))
 
     async def _verify(self, key: bytes, presented: str) -> Known:
         asked = self._memory.ticket()

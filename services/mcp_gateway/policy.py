@@ -4,7 +4,7 @@ The tables are the file to edit. What has no line in them does not exist: it is 
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, cast
@@ -42,9 +42,9 @@ TOOL_RULES: Final[dict[str, Rule]] = {
     "fetch-stock-prices": Rule(scope=frozenset({READ})),
     "get-stock-price": Rule(scope=frozenset({READ})),
     "get-price-history": Rule(scope=frozenset({READ})),
-    "place-order": Rule(scope=frozenset({TRADE}), assurance_level=2, risk=Risk.MEDIUM),
+    "place-order": Rule(scope=frozenset({TRADE}), assurance_level=2, risk=Risk.HIGH),
     "list-orders": Rule(scope=frozenset({TRADE})),
-    "cancel-order": Rule(scope=frozenset({TRADE}), assurance_level=2),
+    "cancel-order": Rule(scope=frozenset({TRADE}), assurance_level=2, risk=Risk.MEDIUM),
 }
 
 RESOURCE_RULES: Final[dict[str, Rule]] = {}
@@ -100,14 +100,12 @@ def verdict(rule: Rule, token: VerifiedToken) -> Verdict:
     return Verdict() if covers(token.scope, rule.scope) else Verdict(step_up=rule.scope)
 
 
-def visible(
-    names: Iterable[str], rules: Mapping[str, Rule], token: VerifiedToken
-) -> dict[str, frozenset[str]]:
+def visible(rules: Mapping[str, Rule], token: VerifiedToken) -> dict[str, frozenset[str]]:
     """Return what a list may hold, in alphabetical order, each with the scopes still to be asked for.
 
     None are needed for what the token may use now. What this client can never use is left out.
     """
-    verdicts = {name: verdict(rules[name], token) for name in sorted(names) if name in rules}
+    verdicts = {name: verdict(rules[name], token) for name in sorted(rules)}
     return {name: found.step_up for name, found in verdicts.items() if not found.never}
 
 

@@ -1,6 +1,7 @@
 """The MCP server object: what agents may list and call."""
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from mcp.server import Server
@@ -10,15 +11,15 @@ from mcp.types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
     CallToolRequestParams,
-    CallToolResult,
     ListToolsResult,
     PaginatedRequestParams,
     Tool,
 )
 
 from authcore.errors import InsufficientScope, InvalidToken, OAuthError
+from mcp_gateway.approvals.gate import Answer, Gate, round_of
 from mcp_gateway.caller import Caller, caller_of
-from mcp_gateway.policy import TOOL_RULES, verdict, visible
+from mcp_gateway.policy import TOOL_RULES, Risk, Rule, verdict, visible
 from mcp_gateway.tools.orders import CANCEL_ORDER, LIST_ORDERS, PLACE_ORDER
 from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES, GET_PRICE_HISTORY, GET_STOCK_PRICE
 from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
@@ -51,17 +52,23 @@ INSTRUCTIONS: Final = (
 Context = ServerRequestContext[Any, Any]
 
 
-def create_server(upstream: Upstream, *, version: str, list_step_up: bool) -> Server[Any]:
+def create_server(upstream: Upstream, *, version: str, list_step_up: bool, gate: Gate | None) -> Server[Any]:
     """Return the server. It holds nothing of any request: every replica answers every request.
 
     Args:
         upstream: the API behind the tools.
         version: our own, for the agents to see.
         list_step_up: whether to list what a token can use only after it has asked for more scopes.
+        gate: asks users; without one the tools that take their agreement do not exist.
     """
 
+    def rule_of(name: str) -> Rule | None:
+        rule = TOOL_RULES.get(name) if name in TOOLS else None
+        return None if rule is None or (rule.risk is not Risk.LOW and gate is None) else rule
+
     async def list_tools(ctx: Context, _: PaginatedRequestParams | None) -> ListToolsResult:
-        needed = visible(TOOLS, TOOL_RULES, caller_of(ctx.request).token)
+        rules = {name: rule for name in TOOLS if (rule := rule_of(name)) is not None}
+        needed = visible(rules, caller_of(ctx.request).token)
         tools = [
             _marked(TOOLS[name].definition, scope)
             for name, scope in needed.items()
@@ -70,10 +77,10 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool) -> Se
         # Private: the answer depends on the token (MCP 2026-07-28, caching).
         return ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
-    async def call_tool(ctx: Context, params: CallToolRequestParams) -> CallToolResult:
+    async def call_tool(ctx: Context, params: CallToolRequestParams) -> Answer:
         caller = caller_of(ctx.request)
-        tool, rule = TOOLS.get(params.name), TOOL_RULES.get(params.name)
-        if tool is None or rule is None:
+        rule = rule_of(params.name)
+        if rule is None:
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}")
         found = verdict(rule, caller.token)
         if found.never:
@@ -85,7 +92,18 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool) -> Se
             # The guard asked for these already, unless it read another message than we did.
             caller.refusal = InsufficientScope("The operation needs more scopes", scope=found.step_up)
             return failed("Authorization failed")
-        return await _guarded(tool, upstream, caller, params.arguments or {})
+        tool, arguments = TOOLS[params.name], params.arguments or {}
+
+        async def carry_out() -> Answer:
+            asked = None
+            if gate is not None and rule.risk is not Risk.LOW:
+                given = round_of(ctx, params)
+                asked = tool.check(arguments) or await gate.settle(
+                    tool.definition, rule.risk, caller.token, arguments, given
+                )
+            return await tool.run(upstream, caller, arguments) if asked is None else asked
+
+        return await _guarded(params.name, caller, carry_out)
 
     def input_schema(name: str) -> dict[str, Any] | None:
         tool = TOOLS.get(name)
@@ -109,12 +127,12 @@ def _marked(definition: Tool, scopes_needed: frozenset[str]) -> Tool:
     return definition.model_copy(update={"meta": meta})
 
 
-async def _guarded(
-    tool: GatewayTool, upstream: Upstream, caller: Caller, arguments: dict[str, Any]
-) -> CallToolResult:
-    """Run a tool. Failed authorization becomes the guard's HTTP answer, a refusal of the API the model's."""
+async def _guarded(name: str, caller: Caller, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Run a call. Failed authorization becomes the guard's HTTP answer, a refusal of the API the model's."""
     try:
-        return await tool.run(upstream, caller, arguments)
+        return await carry_out()
+    except MCPError:
+        raise
     except OAuthError as error:
         caller.refusal = error
         return failed("Authorization failed")
@@ -128,5 +146,5 @@ async def _guarded(
             caller.refusal = InvalidToken("The API no longer accepts the delegation")
         return failed(f"The API refused ({error.status}): {error.detail}")
     except Exception as error:  # noqa: BLE001  the SDK would show its text to the agent and write it into the log
-        logger.error("the tool %s failed: %s", tool.definition.name, type(error).__name__)  # noqa: TRY400  no text
+        logger.error("the tool %s failed: %s", name, type(error).__name__)  # noqa: TRY400  no text
         raise MCPError(INTERNAL_ERROR, "Internal error") from None

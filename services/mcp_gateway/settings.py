@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -11,6 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.dpop_nonces import DerivedNonces
+from authcore.key_ring import parse_ring
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
@@ -59,6 +60,38 @@ class Settings(ServiceSettings):
         default=SecretStr(""),
         validate_default=True,
         description="the same, without a file; with neither, revocations are not heard",
+    )
+    state_key_file: Path | None = Field(default=None, description="file with the keys of what we seal")
+    state_key: SecretStr = Field(
+        default=SecretStr(""),
+        validate_default=True,
+        description="the same, without a file: 32 bytes in base64url, the same for all replicas; "
+        "several separated by commas: the first seals, all open",
+    )
+    approval_client_id: str = Field(
+        default="",
+        description="who we are at the authorization server when a user signs in to approve a call: a public "
+        "client with redirect URI <origin>/approvals/callback; without it tools that take approval are off",
+    )
+    approval_scope: str = Field(
+        default="approvals", description="what that sign-in asks for: no API has a use for it"
+    )
+    authorization_endpoint: str = Field(default="", description="the issuer's, for that sign-in")
+    token_endpoint: str = Field(default="", description="the issuer's, for that sign-in")
+    issuer_in_response: bool = Field(
+        default=True, description="refuse redirects of the authorization server without `iss` (RFC 9207)"
+    )
+    approval_seconds: int = Field(
+        default=300,
+        ge=10,
+        le=3600,
+        description="how long a user may take, and an approval may wait to be used",
+    )
+    approval_wait_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        le=60,
+        description="how long one request of an agent waits for its user, who is on the page",
     )
     redis_timeout_seconds: float = Field(
         default=0.5, gt=0, description="limit for connecting to Redis and for each of its answers"
@@ -141,7 +174,7 @@ class Settings(ServiceSettings):
             DerivedNonces(value.get_secret_value(), now=system_clock)
         return value
 
-    @field_validator("redis_url", "dpop_nonce_key", mode="before")
+    @field_validator("redis_url", "state_key", "dpop_nonce_key", mode="before")
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
         return given_or_from_file(value, info)
@@ -160,6 +193,26 @@ class Settings(ServiceSettings):
             raise ValueError(
                 "BOUND_TOKENS_REQUIRED needs Redis (for DPoP) or TRUSTED_PROXIES (for certificates)"
             )
+        return self
+
+    @field_validator("state_key")
+    @classmethod
+    def _seals(cls, value: SecretStr) -> SecretStr:
+        if value.get_secret_value():
+            parse_ring(value.get_secret_value())
+        return value
+
+    @model_validator(mode="after")
+    def _approvals_are_whole(self) -> Self:
+        needed = {
+            "STATE_KEY": self.state_key.get_secret_value(),
+            "REDIS_URL": self.redis_url.get_secret_value(),
+            "AUTHORIZATION_ENDPOINT": self.authorization_endpoint,
+            "TOKEN_ENDPOINT": self.token_endpoint,
+        }
+        missing = [f"GATEWAY_{name}" for name, value in needed.items() if not value]
+        if self.approval_client_id and missing:
+            raise ValueError(f"GATEWAY_APPROVAL_CLIENT_ID needs {', '.join(missing)} as well")
         return self
 
     @property

@@ -9,10 +9,11 @@ from typing import Final, cast
 
 from authcore.clock import Clock
 from authcore.errors import InvalidRequest
+from authcore.key_ring import base64url
 from authcore.redis_client import BoundedRedis
 from token_broker.delegation_index import ALL, DelegationIndex, Position, of_client, of_user
 from token_broker.delegations import PHANTOM
-from token_broker.sealing import base64url, readable_until
+from token_broker.sealing import readable_until
 
 EXAMINED_AT_ONCE: Final = 100
 MAX_EXAMINED: Final = 1000

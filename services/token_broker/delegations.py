@@ -19,9 +19,10 @@ from typing import Final, Literal, cast
 
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
+from authcore.key_ring import base64url
 from authcore.redis_client import BoundedRedis
 from token_broker.delegation_index import DelegationIndex, Holder
-from token_broker.sealing import Place, Sealer, UnopenableValue, base64url, fingerprint
+from token_broker.sealing import Place, Sealer, UnopenableValue, fingerprint
 
 logger = logging.getLogger(__name__)
 

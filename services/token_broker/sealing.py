@@ -11,8 +11,6 @@ import hashlib
 import hmac
 import re
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -20,7 +18,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-KEY_BYTES = 32
+from authcore.key_ring import KEY_BYTES, base64url, ring_key
+
 NONCE_BYTES = 12
 
 _SEALED = re.compile(rb"(v1\.([0-9a-f]{8})\.([0-9]{1,12})\.)(.+)", re.DOTALL)
@@ -49,11 +48,6 @@ class Opened:
 def fingerprint(token: str) -> str:
     """Return what stands for a token in names: its SHA-256, base64url."""
     return base64url(hashlib.sha256(token.encode()).digest())
-
-
-def base64url(octets: bytes) -> str:
-    """Return base64url without padding (RFC 7515 §2)."""
-    return urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +99,7 @@ def parse_ring(text: str, *, now: int = 0) -> tuple[bytes, ...]:
 
 def _sealing_key(text: str) -> SealingKey:
     encoded, dated, moment = text.partition("@")
-    try:
-        octets = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
-    except (Base64Error, ValueError):
-        octets = b""
-    if len(octets) != KEY_BYTES or base64url(octets) != encoded.rstrip("="):
-        raise ValueError(f"a sealing key is not {KEY_BYTES} bytes in base64url")
+    octets = ring_key(encoded)
     if dated and not (moment.isascii() and moment.isdigit() and len(moment) < 12):
         raise ValueError("what stands behind the @ of a sealing key is not a time in seconds since 1970")
     return SealingKey(octets, int(moment or "0"))

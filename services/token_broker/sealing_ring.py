@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from authcore.clock import Clock
-from token_broker.sealing import KEY_BYTES, Sealer, SealingKey, in_order, parse_keys
+from authcore.key_ring import KEY_BYTES
+from token_broker.sealing import Sealer, SealingKey, in_order, parse_keys
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.jwks import parse_key_set
+from authcore.key_ring import parse_ring
 from authcore.redis_client import require_redis_url
 from authcore.secret_settings import given_or_from_file
 from authcore.service import ServiceSettings
 from token_broker.client_auth import RIGHTS, Right
 from token_broker.profiles import Profile, load_profile
-from token_broker.sealing import parse_ring
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -9,11 +9,10 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from authcore.service import load_settings, serve
 from mcp_gateway.app import create_app
 from mcp_gateway.settings import Settings
-from mcp_gateway.tools.tool import Upstream
 from tests.conformance import fixture_content, fixture_inputs, fixture_resources
 
 
-def fixture_sessions(_: Settings, __: Upstream) -> StreamableHTTPSessionManager:
+def fixture_sessions(*_: object) -> StreamableHTTPSessionManager:
     """The transport of a server with everything the suite may call."""
     server = fixture_content.Fixtures("conformance-fixtures", version="1")
     for part in (fixture_content, fixture_inputs, fixture_resources):

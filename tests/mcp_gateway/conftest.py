@@ -1,7 +1,7 @@
 """The gateway in one process with the real stocks API and a broker that says what a test tells it."""
 
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,14 @@ import httpx
 import pytest
 from asgi_lifespan import LifespanManager
 from fastapi import FastAPI
+from mcp.types import CallToolResult, TextContent, Tool
 from pydantic import SecretStr
 
 from mcp_gateway.app import create_app
+from mcp_gateway.policy import TOOL_RULES, Risk, Rule
+from mcp_gateway.server import TOOLS
 from mcp_gateway.settings import Settings
+from mcp_gateway.tools.tool import GatewayTool, Upstream
 from stocks.app import create_app as create_stocks
 from stocks.settings import Settings as StocksSettings
 from tests.support.dpop import DPoPKey
@@ -24,6 +28,8 @@ from tests.support.messages import LEGACY, call_message
 
 RESOURCE = "https://mcp.test/mcp"
 API = "https://api.demo.example"
+PAGE_CLIENT = "gateway-approvals"
+KEY = "A" * 43
 METADATA = "https://mcp.test/.well-known/oauth-protected-resource/mcp"
 
 
@@ -80,6 +86,11 @@ class Network:
     stocks: FastAPI
     clock: Clock
     api: Callable[[httpx.Request], httpx.Response] | None = None
+    codes: dict[str, str] = field(default_factory=dict[str, str])
+    """Authorization codes, and the access token each of them is good for."""
+    redeemed: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    """The forms that came to the token endpoint."""
+    token_endpoint: Callable[[httpx.Request], httpx.Response] | None = None
     api_requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
     before_answer: Callable[[httpx.Request], Awaitable[None]] | None = None
     """Runs when an answer is ready to leave: whatever it says was true before."""
@@ -92,6 +103,9 @@ class Network:
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         match request.url.host:
+            case "login.test" if request.url.path == "/token":
+                await request.aread()
+                return (self.token_endpoint or self._redeem)(request)
             case "login.test":
                 return self.issuer.respond(request)
             case "broker.test":
@@ -104,6 +118,14 @@ class Network:
                 return await httpx.ASGITransport(self.stocks).handle_async_request(request)
             case host:
                 raise httpx.ConnectError(f"nobody at {host}")
+
+    def _redeem(self, request: httpx.Request) -> httpx.Response:
+        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        self.redeemed.append(form)
+        token = self.codes.pop(form["code"], None)
+        if token is None:
+            return httpx.Response(400, json={"error": "invalid_grant"})
+        return httpx.Response(200, json={"access_token": token, "token_type": "Bearer", "expires_in": 300})
 
 
 @dataclass
@@ -123,6 +145,29 @@ class Gateway:
 
     async def call(self, tool: str, *, token: str | None = "john", **arguments: Any) -> httpx.Response:
         return await self.post(call_message(tool, **arguments), token=token)
+
+
+Calls = list[Mapping[str, Any]]
+Plant = Callable[[str, Rule], Calls]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
+    """Adds a tool with a rule; what it was called with ends up in the list."""
+
+    def planted(name: str, rule: Rule) -> list[Mapping[str, Any]]:
+        calls: list[Mapping[str, Any]] = []
+
+        async def run(_: Upstream, __: object, arguments: Mapping[str, Any]) -> CallToolResult:
+            calls.append(arguments)
+            return CallToolResult(content=[TextContent(type="text", text="done")])
+
+        definition = Tool(name=name, input_schema={"type": "object"})
+        monkeypatch.setitem(TOOLS, name, GatewayTool(definition, run))
+        monkeypatch.setitem(TOOL_RULES, name, rule)
+        return calls
+
+    return planted
 
 
 @pytest.fixture
@@ -188,3 +233,35 @@ async def running(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
             transport=httpx.ASGITransport(running.app), base_url="https://mcp.test"
         ) as http:
             yield Gateway(app, http, network)
+
+
+def approving(settings: Settings, redis_url: str, **changes: Any) -> Settings:
+    """The settings of a gateway that asks users."""
+    update = {
+        "redis_url": SecretStr(redis_url),
+        "state_key": SecretStr(KEY),
+        "approval_client_id": PAGE_CLIENT,
+        "authorization_endpoint": "https://login.test/authorize",
+        "token_endpoint": "https://login.test/token",
+        "approval_wait_seconds": 0.0,
+    }
+    return settings.model_copy(update=update | changes)
+
+
+@pytest.fixture
+async def asking(settings: Settings, clock: Clock, redis_url: str) -> AsyncGenerator[Gateway]:
+    """A gateway that asks users."""
+    async with running(approving(settings, redis_url), clock) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def undo(plant: Plant) -> Calls:
+    """What a tool that can be undone was called with."""
+    return plant("undo", Rule(scope=frozenset({"stocks/read"}), risk=Risk.MEDIUM))
+
+
+@pytest.fixture
+def order(plant: Plant) -> Calls:
+    """What a tool that cannot be undone was called with."""
+    return plant("order", Rule(scope=frozenset({"stocks/read"}), risk=Risk.HIGH))

@@ -1,42 +1,18 @@
 """What the policy means: for the guard, for the lists, and for a client that lacks what no token gives."""
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
 import pytest
-from mcp.types import CallToolResult, TextContent, Tool
 
-from mcp_gateway.policy import PROMPT_RULES, RESOURCE_RULES, TOOL_RULES, Rule, resource_rule
+from mcp_gateway.policy import PROMPT_RULES, RESOURCE_RULES, Rule, resource_rule
 from mcp_gateway.server import SCOPES_NEEDED, TOOLS
 from mcp_gateway.settings import Settings
-from mcp_gateway.tools.tool import GatewayTool, Upstream
-from tests.mcp_gateway.conftest import Gateway, running
+from tests.mcp_gateway.conftest import Gateway, Plant, running
 from tests.support.issuer import Clock
 
 TRADE = frozenset({"stocks/read", "stocks/trade"})
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-
-Plant = Callable[[str, Rule], list[Mapping[str, Any]]]
-
-
-@pytest.fixture
-def plant(monkeypatch: pytest.MonkeyPatch) -> Plant:
-    """Adds a tool with a rule; what it was called with ends up in the list."""
-
-    def planted(name: str, rule: Rule) -> list[Mapping[str, Any]]:
-        calls: list[Mapping[str, Any]] = []
-
-        async def run(_: Upstream, __: object, arguments: Mapping[str, Any]) -> CallToolResult:
-            calls.append(arguments)
-            return CallToolResult(content=[TextContent(type="text", text="done")])
-
-        definition = Tool(name=name, input_schema={"type": "object"})
-        monkeypatch.setitem(TOOLS, name, GatewayTool(definition, run))
-        monkeypatch.setitem(TOOL_RULES, name, rule)
-        return calls
-
-    return planted
 
 
 def listed(response: httpx.Response) -> dict[str, list[str] | None]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
+from mcp_gateway.policy import TOOL_RULES, Risk
 from mcp_gateway.server import TOOLS
 from tests.mcp_gateway.conftest import Gateway
 
@@ -21,6 +23,13 @@ ORDER: dict[str, Any] = {
 
 def order(**changes: Any) -> dict[str, Any]:
     return ORDER | changes
+
+
+@pytest.fixture(autouse=True)
+def agreed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Users have agreed to everything: how they do is in test_approvals.py."""
+    for name, rule in list(TOOL_RULES.items()):
+        monkeypatch.setitem(TOOL_RULES, name, replace(rule, risk=Risk.LOW))
 
 
 @pytest.fixture(autouse=True)

@@ -41,6 +41,13 @@ class RedisContents:
         entries = self._client.xrange(DELEGATIONS)
         return [fields[b"delegation"].decode() for _, fields in entries if fields[b"type"] == b"revoked"]
 
+    def stream(self, key: str) -> list[dict[str, str]]:
+        """Return the entries of a stream, in order."""
+        return [
+            {name.decode(): value.decode() for name, value in fields.items()}
+            for _, fields in self._client.xrange(key)
+        ]
+
     def entries(self) -> int:
         """Return how many entries the stream of delegations has."""
         return self._client.xlen(DELEGATIONS)

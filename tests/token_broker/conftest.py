@@ -15,13 +15,14 @@ from joserfc.jwk import ECKey
 from pydantic import SecretStr
 
 from authcore.client_assertion import ClientAssertionSigner
+from authcore.key_ring import base64url, parse_ring
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, MEDIA_TYPE_JWT, TOKEN_TYPE_ACCESS_TOKEN
 from authcore.redis_client import connect
 from tests.support.issuer import ISSUER, JWKS_URI, Clock, ec_key
 from tests.token_broker.fake_authorization_server import INTROSPECT, TOKEN, FakeAuthorizationServer
 from token_broker.app import create_app
 from token_broker.delegations import CacheResult, DelegationStore
-from token_broker.sealing import Sealer, base64url, parse_ring
+from token_broker.sealing import Sealer
 from token_broker.settings import CallerSettings, Settings
 
 URL = "https://broker.test"

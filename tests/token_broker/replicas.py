@@ -20,6 +20,7 @@ from starlette.routing import Route
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.http_client import pooled_client
+from authcore.key_ring import base64url
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_ACCESS_TOKEN
 from tests.support.eventually import eventually
 from tests.support.issuer import ISSUER, ec_key
@@ -27,7 +28,6 @@ from tests.support.listening import listening
 from tests.support.redis_server import free_port
 from tests.token_broker.conftest import API, GATEWAY_KEY, OPERATOR_KEY, RESOURCE, public
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
-from token_broker.sealing import base64url
 
 
 @dataclass

@@ -20,13 +20,14 @@ from starlette.routing import Route
 
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
+from authcore.key_ring import base64url
 from tests.support.listening import listening
 from tests.token_broker.conftest import BROKER_KEY, GATEWAY_KEY, OPERATOR_KEY, URL, public
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
 from token_broker.app import create_app
 from token_broker.client_auth import Right
 from token_broker.command import run
-from token_broker.sealing import base64url, parse_keys
+from token_broker.sealing import parse_keys
 from token_broker.settings import CallerSettings, Settings
 
 

@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from authcore.claims import ClaimNames
 from authcore.client_assertion import StaticKeys
 from authcore.events import DELEGATIONS
+from authcore.key_ring import base64url, parse_ring
 from authcore.validator import TokenProfile, TokenValidator
 from tests.support.issuer import ISSUER, NOW, Clock
 from tests.support.redis_contents import RedisContents
@@ -22,7 +23,7 @@ from token_broker.delegations import (
     exchanged,
     tag_of,
 )
-from token_broker.sealing import Place, Sealer, UnopenableValue, base64url, fingerprint, parse_ring
+from token_broker.sealing import Place, Sealer, UnopenableValue, fingerprint
 from token_broker.settings import Settings
 from token_broker.single_flight import FLIGHTS
 

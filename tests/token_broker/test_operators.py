@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from authcore.key_ring import base64url
 from tests.support.issuer import NOW, Clock, ec_key
 from tests.support.redis_contents import RedisContents
 from tests.token_broker.conftest import API, GATEWAY_KEY, OPERATOR_KEY, Broker, Start, public
@@ -13,7 +14,6 @@ from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
 from token_broker.client_auth import Right
 from token_broker.delegation_index import ALL, of_client, of_user
 from token_broker.delegations import USE_NOTED_SECONDS
-from token_broker.sealing import base64url
 from token_broker.settings import CallerSettings, Settings
 
 READER_KEY = ec_key("reader")

@@ -2,7 +2,8 @@ import secrets
 
 import pytest
 
-from token_broker.sealing import Place, Sealer, UnopenableValue, base64url, parse_ring
+from authcore.key_ring import base64url, parse_ring
+from token_broker.sealing import Place, Sealer, UnopenableValue
 
 KEY, NEXT_KEY = secrets.token_bytes(32), secrets.token_bytes(32)
 HERE = Place("{d:1}:tokens", "fingerprint|phantom")

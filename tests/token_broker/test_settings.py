@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from authcore.key_ring import base64url
 from authcore.service import load_settings
 from tests.support.issuer import ec_key
-from token_broker.sealing import base64url
 from token_broker.settings import Settings
 
 KEY = base64url(b"k" * 32)

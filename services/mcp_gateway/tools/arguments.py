@@ -7,7 +7,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_gateway.caller import Caller
-from mcp_gateway.tools.tool import Run, Upstream, failed
+from mcp_gateway.tools.tool import Check, Run, Upstream, failed
 
 MAX_FAULTS: Final = 10
 
@@ -49,6 +49,19 @@ def reading(
         return await run(upstream, caller, given)
 
     return checked
+
+
+def checking(name: str, model: type[Arguments]) -> Check:
+    """Return the check alone, for those who have to know before the tool runs."""
+
+    def check(arguments: Mapping[str, Any]) -> CallToolResult | None:
+        try:
+            model.model_validate(dict(arguments))
+        except ValidationError as error:
+            return failed(_explained(name, model, error))
+        return None
+
+    return check
 
 
 def _explained(name: str, model: type[Arguments], error: ValidationError) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 from mcp_gateway.caller import Caller
 from mcp_gateway.documents import Order, OrderPage, PlacedOrder, schema_of
 from mcp_gateway.policy import TOOL_RULES
-from mcp_gateway.tools.arguments import Arguments, Limit, Symbol, reading
+from mcp_gateway.tools.arguments import Arguments, Limit, Symbol, checking, reading
 from mcp_gateway.tools.tool import GatewayTool, Upstream, answered, failed
 from mcp_gateway.upstream import UpstreamUnavailable
 
@@ -118,6 +118,7 @@ PLACE_ORDER: Final = GatewayTool(
         ),
     ),
     reading(PLACE, _Order, _place),
+    checking(PLACE, _Order),
 )
 
 LIST_ORDERS: Final = GatewayTool(
@@ -153,4 +154,5 @@ CANCEL_ORDER: Final = GatewayTool(
         ),
     ),
     reading(CANCEL, _OneOrder, _cancel),
+    checking(CANCEL, _OneOrder),
 )

@@ -33,15 +33,19 @@ class Upstream:
         return answer.jwt
 
 
+Check = Callable[[Mapping[str, Any]], CallToolResult | None]
+"""Returns what is wrong with the arguments, before anybody is asked to agree to them."""
+
 Run = Callable[[Upstream, Caller, Mapping[str, Any]], Awaitable[CallToolResult]]
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayTool:
-    """A tool's public description and its code."""
+    """A tool's public description and its code. `run` checks its arguments too."""
 
     definition: Tool
     run: Run
+    check: Check = lambda _: None
 
 
 def answered(document: dict[str, Any], *, text: object = None) -> CallToolResult:
