@@ -18,6 +18,10 @@ class Requirement:
 
 
 REQUIREMENTS: Final[dict[str, Requirement]] = {
+    "user-wanted": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc9470#section-3",
+        "What the authorization server demands of the user is in the challenge, and nothing else it said",
+    ),
     "prm-document": Requirement(
         MCP + "authorization/authorization-server-discovery",
         "The RFC 9728 document names the authorization server, with the resource's path and at the root",

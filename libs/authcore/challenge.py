@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from authcore.errors import InsufficientScope, OAuthError
+from authcore.errors import InsufficientScope, InsufficientUserAuthentication, OAuthError
 
 # RFC 6750 §3: printable ASCII without `"` and `\`; anything else would need escaping that clients get wrong.
 _NOT_QUOTABLE = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
@@ -49,6 +49,8 @@ def _challenge(
     parameters: dict[str, str | None] = {}
     if error is not None and error.error is not None:
         parameters |= {"error": error.error, "error_description": error.description or None}
+    if isinstance(error, InsufficientUserAuthentication):
+        parameters |= error.demand.challenge()
     wanted = error.scope if isinstance(error, InsufficientScope) else tuple(scope)
     parameters["scope"] = " ".join(wanted) or None
     given = [(name, value) for name, value in (parameters | others).items() if value is not None]

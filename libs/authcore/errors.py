@@ -7,6 +7,8 @@
     │   ├── WrongIssuer          401               RFC 6750 §3.1
     │   ├── UnknownKey           401               RFC 6750 §3.1
     │   └── BadSignature         401               RFC 6750 §3.1
+    ├── InsufficientUserAuthentication 401         RFC 9470 §3
+    │   └── InsufficientClaims   401               OIDC Core §5.5
     ├── InsufficientScope        403               RFC 6750 §3.1
     ├── InvalidDPoPProof         400, 401          RFC 9449 §5, §7.1
     │   └── UseDPoPNonce         400, 401          RFC 9449 §8, §9
@@ -26,6 +28,8 @@
 """
 
 from typing import ClassVar
+
+from authcore.authentication_demand import AuthenticationDemand
 
 
 class OAuthError(Exception):
@@ -72,6 +76,23 @@ class UnknownKey(InvalidToken):
 
 class BadSignature(InvalidToken):
     """The signature was not made by the key that the token names."""
+
+
+class InsufficientUserAuthentication(OAuthError):
+    """The token is good, but its user has to authenticate again, perhaps in another way."""
+
+    error = "insufficient_user_authentication"
+    status = 401
+
+    def __init__(self, demand: AuthenticationDemand) -> None:
+        super().__init__("The user must authenticate again")
+        self.demand = demand
+
+
+class InsufficientClaims(InsufficientUserAuthentication):
+    """The same, said as a claims request."""
+
+    error = "insufficient_claims"
 
 
 class InsufficientScope(OAuthError):

@@ -38,11 +38,16 @@ class WireModel(BaseModel):
 
 
 class ErrorResponse(WireModel):
-    """RFC 6749 §5.2. Without credentials there is no error to name (RFC 6750 §3.1)."""
+    """RFC 6749 §5.2, with what may be demanded of the user (RFC 9470 §3, OIDC Core §5.5).
+
+    Without credentials there is no error to name (RFC 6750 §3.1).
+    """
 
     error: str | None
     error_description: str | None = None
     claims: str | None = None
+    acr_values: str | None = None
+    max_age: int | None = None
 
 
 class TokenResponse(WireModel):

@@ -3,16 +3,23 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn
+from typing import Final, Literal, NoReturn, cast
 
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
+from authcore.authentication_demand import demand_of
 from authcore.claims import format_scope
 from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock
-from authcore.errors import InvalidToken, TemporarilyUnavailable
+from authcore.errors import (
+    InsufficientClaims,
+    InsufficientUserAuthentication,
+    InvalidToken,
+    TemporarilyUnavailable,
+)
 from authcore.http_client import BoundedResponse, send_bounded
 from authcore.oauth2_types import (
     DELEGATION_TAG_HEADER,
@@ -25,6 +32,8 @@ from mcp_gateway.memory import TokenMemory
 
 EXPIRY_MARGIN_SECONDS = 5
 """A cached token is not used in its last seconds: it has to live until the API has read it."""
+
+OVER: Final = "The access token is expired, revoked or unknown"
 
 _ERROR_CODE = re.compile(r"[a-z_]{1,40}")
 
@@ -71,12 +80,14 @@ class Broker:
 
         Raises:
             InvalidToken: the token is not active.
+            InsufficientUserAuthentication: its user has to authenticate again first.
             TemporarilyUnavailable: nobody could say.
         """
         form = {"token": token, "token_type_hint": "access_token"}
         response = await self._post("/introspect", form, accept=MEDIA_TYPE_JWT)
         if response.status == 204:
-            raise InvalidToken("The access token is expired, revoked or unknown")
+            raise InvalidToken(OVER)
+        _raise_if_over(response)
         if response.status != 200 or response.media_type != MEDIA_TYPE_JWT:
             _unexpected("introspection", response)
         try:
@@ -89,6 +100,7 @@ class Broker:
 
         Raises:
             InvalidToken: the token is no longer active.
+            InsufficientUserAuthentication: its user has to authenticate again first.
             TemporarilyUnavailable: nobody could say.
         """
         wanted = format_scope(scope)
@@ -140,8 +152,7 @@ def _exchange_form(token: str, audience: str, scope: str) -> dict[str, str]:
 
 
 def _process_exchange(response: BoundedResponse) -> _Exchanged:
-    if response.status == 400 and _error_code(response) in ("invalid_grant", "invalid_token"):
-        raise InvalidToken("The access token is expired, revoked or unknown")
+    _raise_if_over(response)
     if response.status != 200:
         _unexpected("token exchange", response)
     try:
@@ -150,14 +161,30 @@ def _process_exchange(response: BoundedResponse) -> _Exchanged:
         _unexpected("token exchange", response)
 
 
+def _raise_if_over(response: BoundedResponse) -> None:
+    """Return unless the broker says that the token is good for nothing, or not until its user comes."""
+    if response.status != 400 or _error_code(response) not in ("invalid_grant", "invalid_token"):
+        return
+    demand = demand_of(_members(response))
+    if not demand:
+        raise InvalidToken(OVER)
+    # Who asks with claims alone speaks the dialect in which that has a code of its own.
+    only_claims = demand.acr_values is None and demand.max_age is None
+    raise InsufficientClaims(demand) if only_claims else InsufficientUserAuthentication(demand)
+
+
 def _error_code(response: BoundedResponse) -> str | None:
-    try:
-        document: Any = json.loads(response.body)
-        code = document.get("error")
-    except (ValueError, AttributeError, RecursionError):
-        return None
+    code = _members(response).get("error")
     # Only a code of the usual form goes into a log.
     return code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else None
+
+
+def _members(response: BoundedResponse) -> Mapping[str, object]:
+    try:
+        document: object = json.loads(response.body)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("dict[str, object]", document) if isinstance(document, dict) else {}
 
 
 def _unexpected(what: str, response: BoundedResponse) -> NoReturn:

@@ -1,7 +1,7 @@
 """A refusal as agents see it: status, challenge and when to come back (RFC 6750 §3, RFC 9449 §7.1)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from mcp.types import INTERNAL_ERROR
@@ -10,7 +10,12 @@ from starlette.responses import JSONResponse, Response
 from authcore.bearer import Scheme
 from authcore.challenge import bearer_challenge, dpop_challenge
 from authcore.dpop import ALGORITHMS, Nonces
-from authcore.errors import InvalidDPoPProof, OAuthError, TemporarilyUnavailable
+from authcore.errors import (
+    InsufficientUserAuthentication,
+    InvalidDPoPProof,
+    OAuthError,
+    TemporarilyUnavailable,
+)
 from authcore.oauth2_types import NO_STORE, ErrorResponse
 from mcp_gateway.policy import INITIAL_SCOPE
 
@@ -41,7 +46,8 @@ class Refusals:
             return JSONResponse(document.document(), error.status, headers | NO_STORE)
         # RFC 6749 §5.2 has 400 for what a token endpoint says of a proof; a resource challenges.
         status = 401 if isinstance(error, InvalidDPoPProof) else error.status
-        document = ErrorResponse(error=error.error, error_description=error.description)
+        demanded = asdict(error.demand) if isinstance(error, InsufficientUserAuthentication) else {}
+        document = ErrorResponse(error=error.error, error_description=error.description, **demanded)
         response = JSONResponse(document.document(), status, NO_STORE)
         for challenge in self._challenges(error, scheme):
             # A field for each: some clients read the first scheme of the first one only.

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import httpx
 
+from authcore.authentication_demand import AuthenticationDemand, demand_of
 from authcore.errors import (
     AccessDenied,
     InvalidGrant,
@@ -31,7 +32,6 @@ from token_broker.endpoint_guard import EndpointGuard
 logger = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64 * 1024
-MAX_CLAIMS_CHALLENGE = 2048
 MIN_PAUSE_SECONDS = 0.05
 
 _VERDICTS: Final[dict[str, type[OAuthError]]] = {
@@ -45,6 +45,11 @@ _VERDICTS: Final[dict[str, type[OAuthError]]] = {
 }
 """What the server may say of an exchange that is for our caller to know."""
 
+_COME_AGAIN: Final = frozenset(
+    {"interaction_required", "login_required", "consent_required", "insufficient_user_authentication"}
+)
+"""The subject token is good, but the user is wanted (OIDC Core §3.1.2.6, RFC 9470 §3)."""
+
 _KNOWN_CODES: Final = frozenset(_VERDICTS) | {
     "invalid_client",
     "unauthorized_client",
@@ -55,14 +60,14 @@ _KNOWN_CODES: Final = frozenset(_VERDICTS) | {
 
 
 class InteractionRequired(InvalidGrant):
-    """The user must authenticate again before this exchange; `claims` says what must be asked for then.
+    """The user must authenticate again before this exchange; `demand` says what must be asked for then.
 
-    To a caller it is a dead subject token, since the way on is the same; the claims go along.
+    To a caller it is a dead subject token, since the way on is the same; the demand goes along.
     """
 
-    def __init__(self, claims: object) -> None:
+    def __init__(self, demand: AuthenticationDemand) -> None:
         super().__init__("The user must authenticate again", reason="interaction required")
-        self.claims = claims if isinstance(claims, str) and len(claims) <= MAX_CLAIMS_CHALLENGE else None
+        self.demand = demand
 
 
 class AuthorizationServer:
@@ -195,8 +200,8 @@ def process_exchange(response: BoundedResponse, adapter: Adapter) -> str:
     # RFC 6749 §5.2 has 400 for all of these; some products have 403 for a refusal.
     if response.status in (400, 403):
         document = _document(response)
-        if document.get("error") == "interaction_required":
-            raise InteractionRequired(document.get("claims"))
+        if document.get("error") in _COME_AGAIN:
+            raise InteractionRequired(demand_of(document))
         verdict = _VERDICTS.get(_error_code(response))
         if verdict is not None:
             raise verdict("The authorization server refused the exchange")

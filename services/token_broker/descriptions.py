@@ -21,6 +21,7 @@ from authcore.validator import TokenValidator
 from token_broker.adapters.token_request import TokenRequest
 from token_broker.authorization_server import (
     AuthorizationServer,
+    InteractionRequired,
     process_introspection,
     process_json_introspection,
 )
@@ -117,7 +118,7 @@ class DescribedSubjects:
     async def _exchanged(self, request: TokenRequest) -> str | None:
         try:
             return await self._server.exchange(request)
-        except TemporarilyUnavailable:
+        except (TemporarilyUnavailable, InteractionRequired):
             raise
         except OAuthError as error:
             # It may have died since it was described; if not, the server does not do what its profile says.

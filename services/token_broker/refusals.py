@@ -26,12 +26,12 @@ def refusal(error: OAuthError, authorization: str | None) -> Response:
     """
     if isinstance(error, OperatorUnknown):
         return oauth_refusal(error, authenticate='Bearer realm="token broker"')
-    claims = error.claims if isinstance(error, InteractionRequired) else None
+    demand = error.demand if isinstance(error, InteractionRequired) else None
     if authorization is None:
-        return oauth_refusal(error, claims=claims)
+        return oauth_refusal(error, demand=demand)
     scheme = _SCHEME.match(authorization)
     authenticate = f'{scheme[0] if scheme else "Basic"} realm="token broker"'
-    return oauth_refusal(error, authenticate=authenticate, claims=claims)
+    return oauth_refusal(error, authenticate=authenticate, demand=demand)
 
 
 def add_refusals(app: FastAPI) -> None:

@@ -129,6 +129,14 @@ async def test_a_claims_challenge_reaches_the_caller(broker: Broker, product: Pr
     }
 
 
+async def test_a_demand_as_rfc9470_has_it_reaches_the_caller(broker: Broker, product: Product) -> None:
+    body = {"error": "insufficient_user_authentication", "acr_values": "urn:acr:mfa", "max_age": 300}
+    product.on_token = lambda _: httpx.Response(400, json=body)
+    response = await broker.exchange(subject(product))
+    assert (response.status_code, response.json()["error"]) == (400, "invalid_grant")
+    assert (response.json()["acr_values"], response.json()["max_age"]) == ("urn:acr:mfa", 300)
+
+
 @pytest.mark.parametrize("claims", [None, {"not": "text"}, "x" * 3000])
 async def test_a_claims_challenge_that_makes_no_sense_is_left_out(
     broker: Broker, product: Product, claims: object
