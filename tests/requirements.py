@@ -1,6 +1,6 @@
 """What binds us: requirement id → where it is written → what we do. Tests name the ids they show.
 
-`tests/test_requirements.py` keeps the two complete.
+Where we do otherwise, or not yet, it says why. `tests/test_requirements.py` keeps the two complete.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,8 @@ class Requirement:
 
     source: str
     behaviour: str
+    divergence: str | None = None
+    """What of it we do not do, and why."""
 
 
 REQUIREMENTS: Final[dict[str, Requirement]] = {
@@ -38,9 +40,17 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         MCP + "authorization/security-considerations",
         "The agent's token goes to the broker alone; the API gets another one",
     ),
+    "token-secrecy": Requirement(
+        MCP + "authorization/security-considerations",
+        "No token is in a log, an error or readable in Redis",
+    ),
     "challenge-scope": Requirement(
         MCP + "authorization#protected-resource-metadata-discovery-requirements",
         "Challenges name the scope to ask for, and never offline_access",
+    ),
+    "challenge-quoting": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc6750#section-3",
+        "Parameters of a challenge are quoted, and nothing in them can end the quotes",
     ),
     "insufficient-scope": Requirement(
         MCP + "authorization#runtime-insufficient-scope-errors",
@@ -57,6 +67,10 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     "canonical-resource": Requirement(
         MCP + "authorization#canonical-server-uri",
         "A token for the resource with or without a trailing slash is for us",
+    ),
+    "issuer-exact": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc8414#section-3.3",
+        "An issuer is the same string everywhere, without a slash that a URL type adds",
     ),
     "origin-and-host": Requirement(
         MCP + "transports/streamable-http#security-warning",
@@ -97,6 +111,36 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         MCP + "transports/streamable-http",
         "Authorization reads the body; a header that says otherwise changes nothing",
     ),
+    "routing-headers": Requirement(
+        MCP + "transports/streamable-http#server-validation",
+        "Mcp-Method and Mcp-Name that differ from the body are error -32020 with status 400",
+    ),
+    "discover": Requirement(
+        "https://modelcontextprotocol.io/specification/2026-07-28/server/discover",
+        "server/discover names the versions, the capabilities and who we are, and needs no handshake",
+    ),
+    "result-type": Requirement(MCP + "patterns/mrtr", "Every result of a modern request has a resultType"),
+    "progress": Requirement(
+        MCP + "patterns/progress",
+        "A call with a progress token may hear of progress",
+        divergence="Sending it is the server's choice, and every tool here is one bounded request: answers "
+        "are one JSON document, which costs half of a stream (docs/adr/0009)",
+    ),
+    "listen": Requirement(
+        MCP + "patterns/subscriptions",
+        "subscriptions/listen acknowledges first, stamps the id, keeps to the filter, ends with a result",
+        divergence="Nothing changes yet that could be subscribed to: the server declares no such capability "
+        "and refuses the method. It comes with live prices",
+    ),
+    "listen-authorization": Requirement(
+        MCP + "authorization#token-handling",
+        "A stream ends with the token or the delegation it was opened with, and holds up no shutdown",
+        divergence="There is no stream yet. What is open for a call is cut off on revocation already",
+    ),
+    "trace-context": Requirement(
+        "https://modelcontextprotocol.io/seps/414-request-meta",
+        "Trace context in _meta is the parent of the request's one span, and decides nothing else",
+    ),
     "tools-list-private": Requirement(
         MCP + "patterns/caching",
         "tools/list holds what this token may use, in a fixed order, cacheScope private",
@@ -106,6 +150,14 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     "as-discovery": Requirement(
         MCP + "authorization/authorization-server-discovery",
         "The authorization server's metadata is at every well-known form, the issuer identical in each",
+    ),
+    "page-origins": Requirement(
+        "https://fetch.spec.whatwg.org/#http-cors-protocol",
+        "Pages of configured origins may send every header that MCP clients send, and read what they need",
+    ),
+    "server-card": Requirement(
+        "https://github.com/modelcontextprotocol/experimental-ext-server-card",
+        "A server card and a catalog tell who we are and where, to anybody, and nothing of tools",
     ),
     "as-pkce": Requirement(
         MCP + "authorization/security-considerations",

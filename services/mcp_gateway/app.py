@@ -22,11 +22,21 @@ from mcp_gateway.guard import Guard
 from mcp_gateway.identity import create_identity
 from mcp_gateway.metadata import metadata_routes
 from mcp_gateway.server import create_server
+from mcp_gateway.server_card import discovery_routes
 from mcp_gateway.settings import Settings
 from mcp_gateway.tools.tool import Upstream
 from mcp_gateway.upstream import StocksApi
 
 MAX_BODY_BYTES = 256 * 1024
+EXPOSED_HEADERS = (
+    "WWW-Authenticate",
+    "Retry-After",
+    "DPoP-Nonce",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Mcp-Session-Id",
+)
+"""What pages of allowed origins may read: where to authorize, when to come back, how much is left."""
 
 Serve = Callable[[Settings, Upstream, Gate | None], StreamableHTTPSessionManager]
 """What is behind the guard."""
@@ -104,6 +114,7 @@ def create_app(
             *health_routes({"signing keys": identity.jwks.check}),
             *metadata_routes(settings),
             *(() if approvals is None else approvals.routes),
+            *discovery_routes(settings),
             *(Route(path, endpoint) for path in endpoint_paths),
         ],
         # A redirect would answer before the guard, and lead to whatever host the request names.
@@ -126,12 +137,12 @@ def _redis(settings: Settings) -> BoundedRedis | None:
 
 
 def _with_cors(guard: ASGIApp, settings: Settings) -> ASGIApp:
-    """Let the allowed web pages call, and read the challenge and the session of the answer."""
+    """Let the allowed web pages call with whatever headers, and read what an answer tells in its own."""
     return CORSMiddleware(
         guard,
         allow_origins=sorted(settings.allowed_origins),
         allow_methods=["POST"],
         allow_headers=["*"],
-        expose_headers=["WWW-Authenticate", "Retry-After", "DPoP-Nonce", "Mcp-Session-Id"],
+        expose_headers=EXPOSED_HEADERS,
         max_age=600,
     )

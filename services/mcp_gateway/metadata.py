@@ -1,12 +1,11 @@
 """Protected resource metadata (RFC 9728): where an agent learns whom to ask for a token."""
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from authcore.dpop import ALGORITHMS
 from authcore.oauth2_types import ProtectedResourceMetadata
 from mcp_gateway.policy import SCOPES_SUPPORTED
+from mcp_gateway.public_document import public_document
 from mcp_gateway.settings import Settings
 
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
@@ -31,10 +30,5 @@ def metadata_routes(settings: Settings) -> list[Route]:
         dpop_bound_access_tokens_required=settings.dpop_required or None,
         tls_client_certificate_bound_access_tokens=bool(settings.trusted_proxies) or None,
     ).document()
-    headers = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
-
-    async def metadata(_: Request) -> Response:
-        return JSONResponse(document, headers=headers)
-
     paths = dict.fromkeys((WELL_KNOWN + settings.path.rstrip("/"), WELL_KNOWN))
-    return [Route(path, metadata) for path in paths]
+    return [public_document(path, document) for path in paths]

@@ -33,6 +33,7 @@ def test_a_challenge_without_credentials_has_no_error() -> None:
     assert bearer_challenge(MissingCredentials("text"), scope=["a", "b"]) == 'Bearer scope="a b"'
 
 
+@pytest.mark.requirement("challenge-quoting")
 def test_all_parameters_are_quoted_and_cannot_break_out() -> None:
     error = InvalidToken('x", scope="admin\\\r\nSet-Cookie: a=b é')
     challenge = bearer_challenge(error, resource_metadata="https://m.test/a")

@@ -14,6 +14,7 @@ from tests.authserver.server import ISSUER, AuthServer, public_jwks, settings
 from tests.support.issuer import ec_key
 
 
+@pytest.mark.requirement("issuer-exact")
 @pytest.mark.parametrize(
     "issuer",
     [

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from tests.support.redis_contents import opened
 from tests.support.system import JANE, JOHN, System
 
@@ -38,6 +40,7 @@ async def used_tokens(system: System) -> list[str]:
     return tokens
 
 
+@pytest.mark.requirement("token-secrecy")
 async def test_no_token_and_no_code_is_in_any_log_at_debug(system: System) -> None:
     tokens = await used_tokens(system)
     assert system.codes
@@ -49,6 +52,7 @@ async def test_no_token_and_no_code_is_in_any_log_at_debug(system: System) -> No
             assert not any(part in text for part in parts(secret)), process.name
 
 
+@pytest.mark.requirement("token-secrecy")
 async def test_a_dump_of_redis_holds_no_token(system: System) -> None:
     tokens = await used_tokens(system)
     with opened(system.stack.addresses.redis) as redis:

@@ -268,6 +268,7 @@ async def test_a_known_token_is_not_taken_to_the_broker_again_until_its_memory_e
     assert (await gateway.post(LIST)).status_code == 401
 
 
+@pytest.mark.requirement("token-secrecy")
 async def test_a_refused_token_is_in_no_answer(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     token = gateway.network.issuer.sign(exp=1)

@@ -11,6 +11,7 @@ from tests.mcp_gateway.conftest import RESOURCE, Gateway
 from tests.support.issuer import ISSUER
 
 
+@pytest.mark.requirement("issuer-exact")
 @pytest.mark.requirement("prm-document")
 @pytest.mark.parametrize(
     "path", ["/.well-known/oauth-protected-resource/mcp", "/.well-known/oauth-protected-resource"]

@@ -179,6 +179,7 @@ async def test_the_official_client_of_every_era_lists_and_calls(gateway: Gateway
     assert {stock["id"]: stock["price"] for stock in result.structured_content["stocks"]} == EUROPE
 
 
+@pytest.mark.requirement("routing-headers")
 async def test_a_modern_call_whose_headers_disagree_with_the_body_is_refused(gateway: Gateway) -> None:
     message = call_message("fetch-stock-prices")
     message["params"]["_meta"] = modern_meta()
