@@ -18,6 +18,8 @@ CARD_SCHEMA: Final = "https://static.modelcontextprotocol.io/schemas/v1/server-c
 CARD_TYPE: Final = "application/mcp-server-card+json"
 CATALOG_TYPE: Final = "application/ai-catalog+json"
 CATALOG_PATH: Final = "/.well-known/ai-catalog.json"
+# The transport is as old as that; the SDK would speak one more.
+VERSIONS: Final = tuple(revision for revision in SUPPORTED_PROTOCOL_VERSIONS if revision >= "2025-03-26")
 SERVER: Final = "delegant"
 DESCRIPTION: Final = "Stock prices and orders on behalf of the signed-in user, within what they agreed to"
 
@@ -42,7 +44,7 @@ def server_card(settings: Settings) -> dict[str, Any]:
             {
                 "type": "streamable-http",
                 "url": settings.resource,
-                "supportedProtocolVersions": list(SUPPORTED_PROTOCOL_VERSIONS),
+                "supportedProtocolVersions": list(VERSIONS),
             }
         ],
     }

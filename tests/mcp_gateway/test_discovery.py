@@ -62,6 +62,8 @@ async def test_the_card_says_what_the_server_says_of_itself(gateway: Gateway) ->
     assert (card["version"], card["title"]) == (info["version"], info["title"])
     assert set(result["supportedVersions"]) <= set(card["remotes"][0]["supportedProtocolVersions"])
     assert result["capabilities"].keys() >= {"tools"}
+    spoken = card["remotes"][0]["supportedProtocolVersions"]
+    assert spoken == ["2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
 
 
 @pytest.mark.requirement("server-card")
