@@ -40,9 +40,10 @@ class AssertionReplays:
     async def first_use(self, assertion_id: str, until: int) -> bool:
         """Remember the assertion; return false if it is known already."""
         rows = await self._database.write(
-            "INSERT INTO client_assertions (assertion_id, expires_at) VALUES (?, ?)"
+            "INSERT INTO client_assertions (assertion_hash, expires_at) VALUES (?, ?)"
             " ON CONFLICT DO NOTHING RETURNING 1",
-            assertion_id,
+            # Its length is the client's choice, and so is what is in it.
+            secret_hash(assertion_id),
             until,
         )
         return bool(rows)

@@ -1,12 +1,11 @@
 """Clients whose `client_id` is the URL of their metadata (OAuth Client ID Metadata Document)."""
 
-import json
 import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Final, cast
+from typing import Final
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -14,7 +13,7 @@ import httpx
 from authcore.clock import Clock
 from authcore.errors import InvalidClient, OAuthError
 from authcore.single_flight import SingleFlight
-from authserver.client_metadata import accept_metadata
+from authserver.client_metadata import accept_metadata, parse_object
 from authserver.clients import Client, client_of
 from authserver.policy import Policy
 from authserver.public_fetch import FetchRefused, PublicFetcher
@@ -102,13 +101,7 @@ class ClientDocuments:
         return _known(entry)
 
     def _accept(self, url: str, body: bytes) -> Client:
-        try:
-            parsed: object = json.loads(body)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
-        if not isinstance(parsed, dict):
-            raise ValueError("not a JSON object")
-        document = cast("dict[str, object]", parsed)
+        document = parse_object(body)
         if document.get("client_id") != url:
             raise ValueError("its client_id is not its URL")
         if "client_secret" in document:

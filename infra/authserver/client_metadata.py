@@ -85,6 +85,23 @@ class AcceptedMetadata:
         return {name: value for name, value in members.items() if value is not None} | self.extras
 
 
+def parse_object(body: bytes) -> dict[str, object]:
+    """Return the JSON object that a client sent us, every text in it fit for UTF-8 (RFC 8259 §8.2).
+
+    Raises:
+        ValueError: it is something else, or nested too deeply.
+    """
+    try:
+        parsed: object = json.loads(body)
+        # Half a surrogate pair is JSON, but breaks whoever stores or repeats it.
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not isinstance(parsed, dict):
+        raise ValueError("not a JSON object")
+    return cast("dict[str, object]", parsed)
+
+
 def accept_metadata(
     document: Mapping[str, object], policy: Policy, *, default_method: AuthMethod
 ) -> AcceptedMetadata:

@@ -74,14 +74,15 @@ class OneTimePasswords:
             request_id,
             now,
         )
-        if not rows or await self._failures(rows[0]["email"], now) >= MAX_FAILURES:
+        if not rows:
             return Attempt(Outcome.OVER)
         email: str = rows[0]["email"]
+        failure = await self._presumed_failure(email, now)
+        if failure is None:
+            return Attempt(Outcome.OVER)
         if not hmac.compare_digest(_hash(request_id, code), rows[0]["code_hash"]):
-            await self._database.write(
-                "INSERT INTO login_failures (email, failed_at) VALUES (?, ?)", email, now
-            )
             return Attempt(Outcome.WRONG if rows[0]["attempts_left"] else Outcome.OVER)
+        await self._database.write("DELETE FROM login_failures WHERE rowid = ?", failure)
         used = await self._database.write(
             "DELETE FROM login_challenges WHERE request_id = ? AND code_hash = ? RETURNING 1",
             request_id,
@@ -89,13 +90,21 @@ class OneTimePasswords:
         )
         return Attempt(Outcome.RIGHT, email) if used else Attempt(Outcome.OVER)
 
-    async def _failures(self, email: str, now: int) -> int:
-        row = await self._database.first(
-            "SELECT count(*) AS failures FROM login_failures WHERE email = ? AND failed_at > ?",
+    async def _presumed_failure(self, email: str, now: int) -> int | None:
+        """Count a failure before it is one, and return its row; `None` if there were too many already.
+
+        In one statement: guesses for one address in many authorization requests at once count each.
+        """
+        rows = await self._database.write(
+            "INSERT INTO login_failures (email, failed_at) SELECT ?, ? WHERE (SELECT count(*)"
+            " FROM login_failures WHERE email = ? AND failed_at > ?) < ? RETURNING rowid",
+            email,
+            now,
             email,
             now - LIFETIME_SECONDS,
+            MAX_FAILURES,
         )
-        return 0 if row is None else int(row["failures"])
+        return int(rows[0]["rowid"]) if rows else None
 
 
 def _hash(request_id: str, code: str) -> bytes:

@@ -24,9 +24,12 @@ MAX_DOCUMENT_BYTES: Final = 16 * 1024
 DEADLINE_SECONDS: Final = 5
 MAX_CONCURRENT_FETCHES: Final = 8
 
-# Prefixes that are "global" by registry but carry an IPv4 address inside, which could be anybody's.
-_EMBEDDING = tuple(
-    ipaddress.ip_network(prefix) for prefix in ("::/96", "64:ff9b::/96", "2002::/16", "2001::/32")
+# All that is routed to somebody (RFC 4291 §2.4); the rest of IPv6 is translated, site-local or not given out.
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+# Of that and of IPv4: what carries or leads to an IPv4 address that could be anybody's, and what is nobody's.
+_REFUSED: Final = tuple(
+    ipaddress.ip_network(prefix)
+    for prefix in ("2002::/16", "2001::/32", "3fff::/20", "192.0.0.0/24", "192.88.99.0/24")
 )
 
 
@@ -51,14 +54,13 @@ async def system_resolver(host: str, port: int) -> list[str]:
 def is_public(address: str, *, loopback_too: bool = False) -> bool:
     """Tell whether we may connect to this address on a stranger's behalf."""
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            ip = ip.ipv4_mapped
-        elif ip != ipaddress.IPv6Address("::1") and any(ip in network for network in _EMBEDDING):
-            return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
     if ip.is_loopback:
         return loopback_too
-    return ip.is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv6Address) and ip not in _GLOBAL_UNICAST:
+        return False
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _REFUSED)
 
 
 def document_transport(ca_file: Path | None) -> httpx.AsyncBaseTransport:

@@ -1,8 +1,6 @@
 """Dynamic client registration, open to everybody (RFC 7591)."""
 
-import json
 from collections.abc import Mapping
-from typing import cast
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from authcore.errors import InvalidClientMetadata
 from authcore.oauth2_types import NO_STORE
 from authserver import counters, endpoints
-from authserver.client_metadata import accept_metadata
+from authserver.client_metadata import accept_metadata, parse_object
 from authserver.rate_limits import address_of
 from authserver.registered_clients import RegisteredClient
 from authserver.state import Server, server_of
@@ -71,9 +69,6 @@ async def json_object(request: Request) -> dict[str, object]:
     if media_type != "application/json":
         raise InvalidClientMetadata("The body must be application/json")
     try:
-        parsed: object = json.loads(await request.body())
-    except (ValueError, RecursionError):
-        raise InvalidClientMetadata("The body is not JSON") from None
-    if not isinstance(parsed, dict):
-        raise InvalidClientMetadata("The body must be a JSON object")
-    return cast("dict[str, object]", parsed)
+        return parse_object(await request.body())
+    except ValueError:
+        raise InvalidClientMetadata("The body is not a JSON object") from None

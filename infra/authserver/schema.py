@@ -11,7 +11,7 @@ from authserver.settings import MAX_TOKEN_SECONDS
 if TYPE_CHECKING:
     from authserver.database import Database
 
-SCHEMA_VERSION: Final = 7
+SCHEMA_VERSION: Final = 8
 """Changed whenever a table is: a development server does not migrate its state, it asks for a new file."""
 
 SCHEMA: Final = """
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS clients (
     created_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS client_assertions (
-    assertion_id TEXT PRIMARY KEY,
+    assertion_hash BLOB PRIMARY KEY,
     expires_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS client_assertions_expiry ON client_assertions (expires_at);

@@ -16,4 +16,5 @@ def new_identifier() -> str:
 
 def secret_hash(secret: str) -> bytes:
     """Return what is stored in the secret's place."""
-    return hashlib.sha256(secret.encode()).digest()
+    # Whatever somebody presents has a hash: JSON can hold text that UTF-8 cannot.
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -22,6 +22,6 @@ class ReplayGuard:
         """
         seconds = max(until - self._now(), 1)
         # A digest bounds the name: the caller chose what is in it.
-        name = hashlib.sha256(key.encode()).hexdigest()
+        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
         async with self._redis.use() as redis:
             return bool(await redis.set(f"{{{self._prefix}:{name}}}", b"1", nx=True, ex=seconds))

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
+from joserfc import jws
 
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
-from tests.authserver.server import BROKER, ISSUER, AuthServer, Json, serving
+from tests.authserver.server import BROKER, ISSUER, AuthServer, Json, public_jwks, serving
 from tests.support.issuer import ec_key
 
 
@@ -142,3 +143,23 @@ async def test_a_form_that_is_no_form_is_refused(server: AuthServer) -> None:
         assert_refused(response, "invalid_request")
         huge = await server.http.post(f"{ISSUER}/{endpoint}", data={"token": "x" * 70_000})
         assert huge.status_code in (400, 413)
+
+
+@pytest.mark.attack("RFC 7523 §3", "break the server with an assertion whose jti UTF-8 cannot hold")
+async def test_an_assertion_is_used_once_whatever_its_jti_is(server: AuthServer) -> None:
+    key = ec_key("agent")
+    client = await server.register(token_endpoint_auth_method="private_key_jwt", jwks=public_jwks(key))
+    for token_id in ("\\ud800", "\\u0000", "x" * 4000):
+        claims = (
+            f'{{"iss": "{client["client_id"]}", "sub": "{client["client_id"]}", "aud": "{ISSUER}",'
+            f' "exp": {server.clock() + 60}, "jti": "{token_id}"}}'
+        )
+        assertion = jws.serialize_compact({"alg": "ES256", "kid": "agent"}, claims, key)
+        form = {
+            "token": "unknown",
+            "client_id": client["client_id"],
+            "client_assertion_type": CLIENT_ASSERTION_JWT_BEARER,
+            "client_assertion": assertion,
+        }
+        assert (await server.post("revoke", form)).status_code == 200
+        assert (await server.post("revoke", form)).json()["error"] == "invalid_client"

@@ -116,6 +116,13 @@ async def test_the_connection_goes_to_the_checked_address_under_the_clients_name
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
         "2001:0:7f00:1::",
+        "64:ff9b:1::7f00:1",
+        "::ffff:0:7f00:1",
+        "fec0::1",
+        "5f00::1",
+        "3fff::1",
+        "192.0.0.8",
+        "192.88.99.1",
     ],
 )
 @pytest.mark.attack(

@@ -1,9 +1,11 @@
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
-from authserver.one_time_passwords import ATTEMPTS, MAX_FAILURES
+from authserver.database import open_database
+from authserver.one_time_passwords import ATTEMPTS, MAX_FAILURES, OneTimePasswords, Outcome
 from tests.authserver.browser import Browser, Page
 from tests.authserver.server import ISSUER, JOHN, AuthServer, serving
 
@@ -243,3 +245,24 @@ async def test_the_password_page_without_a_password_leads_back(server: AuthServe
     skipped = await browser.open(page.url.replace("/login?", "/login/code?"))
     assert "Sign in" in skipped.text
     assert "/login?" in (await browser.open(page.url.replace("/login?", "/consent?"))).url
+
+
+@pytest.mark.attack("RFC 6819 §4.4.3.6", "try one address's codes in many authorization requests at once")
+async def test_guesses_made_at_once_are_no_more_than_guesses_made_in_a_row(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "state.sqlite") as database:
+        passwords = OneTimePasswords(database)
+        codes = {f"r{n}": await passwords.start(f"r{n}", JOHN, 0) for n in range(3 * MAX_FAILURES)}
+        wrong = {request: f"{(int(code) + 1) % 1_000_000:06d}" for request, code in codes.items()}
+        attempts = [passwords.attempt(request, code, 1) for request, code in wrong.items()]
+        outcomes = [attempt.outcome for attempt in await asyncio.gather(*attempts)]
+        assert outcomes.count(Outcome.WRONG) == MAX_FAILURES
+        assert (await passwords.attempt("r0", codes["r0"], 2)).outcome is Outcome.OVER
+        assert (await passwords.attempt("r0", codes["r0"], 599)).outcome is Outcome.OVER
+
+
+async def test_right_codes_are_no_failures(tmp_path: Path) -> None:
+    async with open_database(tmp_path / "state.sqlite") as database:
+        passwords = OneTimePasswords(database)
+        for n in range(MAX_FAILURES + 5):
+            code = await passwords.start(f"r{n}", JOHN, 0)
+            assert (await passwords.attempt(f"r{n}", code, 1)).outcome is Outcome.RIGHT

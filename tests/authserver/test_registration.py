@@ -1,9 +1,10 @@
+import json
 from typing import Any
 
 import pytest
 from mcp.shared.auth import OAuthClientInformationFull
 
-from tests.authserver.server import ISSUER, AuthServer, Json, public_jwks
+from tests.authserver.server import CALLBACK, ISSUER, AuthServer, Json, public_jwks
 from tests.support.issuer import ec_key
 
 
@@ -155,3 +156,28 @@ async def test_the_mcp_sdk_reads_the_registration(server: AuthServer) -> None:
         parsed = OAuthClientInformationFull.model_validate(client)
         assert parsed.client_id == client["client_id"]
         assert parsed.grant_types == ["authorization_code"]
+
+
+@pytest.mark.attack(
+    "RFC 8259 §8.2", "break the server with half a surrogate pair, which JSON can hold and UTF-8 cannot"
+)
+async def test_half_a_character_is_refused_wherever_a_document_holds_it(server: AuthServer) -> None:
+    half, uris = "\\ud800", f'"redirect_uris": ["{CALLBACK}"]'
+    client = await server.register(token_endpoint_auth_method="client_secret_basic")
+    headers = {
+        "content-type": "application/json",
+        "authorization": f"Bearer {client['registration_access_token']}",
+    }
+    key = json.dumps(ec_key("agent").as_dict(private=False) | {"kid": "HALF"})
+    documents = (
+        f'{{{uris}, "client_name": "{half}"}}',
+        f'{{{uris}, "jwks": {{"keys": [{key}]}}, "token_endpoint_auth_method": "private_key_jwt"}}',
+        f'{{{uris}, "client_id": "{client["client_id"]}", "client_secret": "{half}"}}',
+        f'{{{uris}, "{half}": 1}}',
+    )
+    for document in documents:
+        body = document.replace("HALF", half)
+        posted = await server.http.post(f"{ISSUER}/register", content=body, headers=headers)
+        put = await server.http.put(client["registration_client_uri"], content=body, headers=headers)
+        for answer in (posted, put):
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
