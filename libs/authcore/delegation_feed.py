@@ -18,7 +18,8 @@ from opentelemetry import metrics
 
 from authcore.clock import Milliseconds, Monotonic, monotonic, system_milliseconds
 from authcore.events import DELEGATIONS, DelegationRevoked, event_from_fields
-from authcore.redis_client import READER_TIMEOUT_SECONDS, connect
+from authcore.redis_client import NO_FILES, READER_TIMEOUT_SECONDS, connect
+from authcore.redis_url import TlsFiles
 from authcore.stream_reader import StreamReader
 
 logger = logging.getLogger(__name__)
@@ -85,9 +86,9 @@ class DelegationFeed:
         self._on_gap.append(on_gap)
 
     @asynccontextmanager
-    async def listening(self, redis_url: str) -> AsyncGenerator[None]:
+    async def listening(self, redis_url: str, *, tls: TlsFiles = NO_FILES) -> AsyncGenerator[None]:
         """Listen while the context is open, over a connection of its own: a blocked one serves nobody."""
-        redis = connect(redis_url, timeout_seconds=READER_TIMEOUT_SECONDS, max_connections=1)
+        redis = connect(redis_url, tls=tls, timeout_seconds=READER_TIMEOUT_SECONDS, max_connections=1)
         try:
             async with StreamReader(redis, DELEGATIONS, self, clock=self._clock).running():
                 yield

@@ -1,20 +1,21 @@
 """Reading a Redis stream whole, by one reader in the process, from its own position (docs/adr/0004).
 
 A reader resumes where it was after an outage. It knows up to which moment it has seen everything, and says so
-when it cannot have seen everything: the stream was trimmed past it, or is another stream now.
+when it cannot have seen everything: the stream was trimmed past it, is another stream now, or may have lost
+its last entries in an outage, as it does when a replica takes over.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
-from redis.exceptions import RedisError
+from redis.asyncio import RedisCluster
 
 from authcore.background import in_background
 from authcore.clock import Monotonic, monotonic
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import TROUBLE, BoundedRedis
 
 logger = logging.getLogger(__name__)
 
@@ -50,12 +51,13 @@ class StreamReader:
     def __init__(
         self, redis: BoundedRedis, stream: str, listener: StreamListener, *, clock: Monotonic = monotonic
     ) -> None:
-        self._redis = redis.client
+        self._redis = redis
         self._stream = stream
         self._listener = listener
         self._clock = clock
         self._position: Position | None = None
         self._caught_up_at = float("-inf")
+        self._was_away = False
 
     async def run(self) -> None:
         """Read until cancelled, whatever becomes of Redis in the meantime."""
@@ -64,9 +66,10 @@ class StreamReader:
             try:
                 await self._advance()
                 backoff = 0.0
-            except (RedisError, OSError, TimeoutError) as error:
+            except TROUBLE as error:
                 if backoff == 0.0:
                     logger.warning("the stream %s cannot be read: %s", self._stream, type(error).__name__)
+                self._was_away = True
                 backoff = min(backoff * 2 or 0.05, MAX_BACKOFF_SECONDS)
                 await asyncio.sleep(backoff)
 
@@ -85,6 +88,9 @@ class StreamReader:
         asked_at = self._clock()
         entries = await self._read(position)
         silent = self._clock() - self._caught_up_at > SILENCE_SECONDS
+        if self._was_away:
+            self._was_away = False
+            self._listener.on_gap()
         if not entries:
             if silent and await self._newest() < position:
                 logger.warning("the stream %s is another one now", self._stream)
@@ -107,18 +113,28 @@ class StreamReader:
 
     async def _read(self, after: Position) -> list[tuple[Position, Mapping[bytes, bytes]]]:
         position = f"{after[0]}-{after[1]}"
-        answer = await self._redis.xread(  # pyright: ignore[reportUnknownMemberType]
-            {self._stream: position}, count=BATCH, block=BLOCK_MILLISECONDS
+        redis, where = await self._redis.ready(), dict[str, Any]()
+        cluster: object = redis
+        if isinstance(cluster, RedisCluster):
+            # Without being told, the client asks some other node first which argument the key is.
+            where = {"target_nodes": cluster.get_node_from_key(self._stream)}
+        read = ("XREAD", "COUNT", BATCH, "BLOCK", BLOCK_MILLISECONDS, "STREAMS", self._stream, position)
+        send = cast(
+            "Callable[..., Awaitable[object]]",
+            redis.execute_command,  # pyright: ignore[reportUnknownMemberType]
         )
+        answer = await send(*read, **where)
         streams = cast("list[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]", answer)
         return [(_position(entry), fields) for _, entries in streams for entry, fields in entries]
 
     async def _oldest(self) -> Position:
-        entries = await self._redis.xrange(self._stream, count=1)  # pyright: ignore[reportUnknownMemberType]
+        redis = await self._redis.ready()
+        entries = await redis.xrange(self._stream, count=1)  # pyright: ignore[reportUnknownMemberType]
         return _first(entries)
 
     async def _newest(self) -> Position:
-        entries = await self._redis.xrevrange(self._stream, count=1)  # pyright: ignore[reportUnknownMemberType]
+        redis = await self._redis.ready()
+        entries = await redis.xrevrange(self._stream, count=1)  # pyright: ignore[reportUnknownMemberType]
         return _first(entries)
 
 

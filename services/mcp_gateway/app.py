@@ -98,7 +98,7 @@ def create_app(
             await stack.enter_async_context(api_client)
             if identity.feed is not None:
                 redis_url = settings.redis_url.get_secret_value()
-                await stack.enter_async_context(identity.feed.listening(redis_url))
+                await stack.enter_async_context(identity.feed.listening(redis_url, tls=settings.redis_tls))
             await stack.enter_async_context(sessions.run())
             yield
 
@@ -131,6 +131,7 @@ def _redis(settings: Settings) -> BoundedRedis | None:
         return None
     return connect(
         url,
+        tls=settings.redis_tls,
         timeout_seconds=settings.redis_timeout_seconds,
         max_connections=settings.redis_max_connections,
     )

@@ -12,16 +12,15 @@ from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.dpop_nonces import DerivedNonces
 from authcore.key_ring import parse_ring
-from authcore.redis_client import require_redis_url
+from authcore.redis_settings import RedisSettings
 from authcore.secret_settings import given_or_from_file
-from authcore.service import ServiceSettings
 from mcp_gateway.hosts import normal_host, normal_url
 from mcp_gateway.memory import UNANNOUNCED_SECONDS
 from mcp_gateway.proxies import TrustedProxies
 
 
-class Settings(ServiceSettings):
-    """Whom to trust has no default."""
+class Settings(RedisSettings):
+    """Whom to trust has no default. Without Redis, revocations are not heard."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", frozen=True)
 
@@ -52,14 +51,6 @@ class Settings(ServiceSettings):
     list_step_up: bool = Field(
         default=True,
         description="list tools too that a token can use only after asking for more scopes, marked as such",
-    )
-    redis_url_file: Path | None = Field(
-        default=None, description="file with the URL of the Redis that announces revocations"
-    )
-    redis_url: SecretStr = Field(
-        default=SecretStr(""),
-        validate_default=True,
-        description="the same, without a file; with neither, revocations are not heard",
     )
     state_key_file: Path | None = Field(default=None, description="file with the keys of what we seal")
     state_key: SecretStr = Field(
@@ -174,17 +165,10 @@ class Settings(ServiceSettings):
             DerivedNonces(value.get_secret_value(), now=system_clock)
         return value
 
-    @field_validator("redis_url", "state_key", "dpop_nonce_key", mode="before")
+    @field_validator("state_key", "dpop_nonce_key", mode="before")
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
         return given_or_from_file(value, info)
-
-    @field_validator("redis_url")
-    @classmethod
-    def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if value.get_secret_value():
-            require_redis_url(value.get_secret_value())
-        return value
 
     @model_validator(mode="after")
     def _can_tell_used_proofs(self) -> "Settings":

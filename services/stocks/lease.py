@@ -8,12 +8,12 @@
 
 from typing import Final, cast
 
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis, Script
 
 LEASE: Final = "{ticker}:lease"
 FENCE: Final = "{ticker}:fence"
 
-_ACQUIRE: Final = """
+_ACQUIRE: Final = Script("""
 -- KEYS: lease, fence. ARGV: life in milliseconds. Returns the new holder's token, or 0 if somebody holds it.
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 -- By the clock rather than by counting: tokens grow even if Redis has lost the last one.
@@ -25,19 +25,19 @@ local text = string.format('%.0f', token)
 redis.call('SET', KEYS[2], text)
 redis.call('SET', KEYS[1], text, 'PX', ARGV[1])
 return token
-"""
+""")
 
-_RENEW: Final = """
+_RENEW: Final = Script("""
 -- KEYS: lease. ARGV: token, life in milliseconds. Returns 0 if it is somebody else's, or nobody's.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
+""")
 
-_RELEASE: Final = """
+_RELEASE: Final = Script("""
 -- KEYS: lease. ARGV: token.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])
-"""
+""")
 
 
 class Lease:
@@ -46,9 +46,6 @@ class Lease:
     def __init__(self, redis: BoundedRedis, *, seconds: float) -> None:
         self._redis = redis
         self._milliseconds = int(seconds * 1000)
-        self._acquire = redis.client.register_script(_ACQUIRE)
-        self._renew = redis.client.register_script(_RENEW)
-        self._release = redis.client.register_script(_RELEASE)
 
     async def acquire(self) -> int | None:
         """Return the token of a new holder, greater than all before it; `None` while somebody else holds it.
@@ -56,8 +53,8 @@ class Lease:
         Raises:
             TemporarilyUnavailable: Redis could not say.
         """
-        async with self._redis.use():
-            token: object = await self._acquire(keys=[LEASE, FENCE], args=[self._milliseconds])
+        async with self._redis.use() as redis:
+            token = await _ACQUIRE.run(redis, keys=[LEASE, FENCE], args=[self._milliseconds])
         return cast("int", token) or None
 
     async def renew(self, token: int) -> bool:
@@ -66,8 +63,8 @@ class Lease:
         Raises:
             TemporarilyUnavailable: Redis could not say.
         """
-        async with self._redis.use():
-            renewed: object = await self._renew(keys=[LEASE], args=[token, self._milliseconds])
+        async with self._redis.use() as redis:
+            renewed = await _RENEW.run(redis, keys=[LEASE], args=[token, self._milliseconds])
         return renewed == 1
 
     async def release(self, token: int) -> None:
@@ -76,5 +73,5 @@ class Lease:
         Raises:
             TemporarilyUnavailable: Redis could not do it; the lease runs out by itself.
         """
-        async with self._redis.use():
-            await self._release(keys=[LEASE], args=[token])
+        async with self._redis.use() as redis:
+            await _RELEASE.run(redis, keys=[LEASE], args=[token])

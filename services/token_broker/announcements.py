@@ -14,7 +14,7 @@ from typing import Final, cast
 
 from authcore.clock import Milliseconds
 from authcore.events import DELEGATIONS, DelegationRevoked, Heartbeat
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis, Script
 
 PENDING: Final = f"{{{DELEGATIONS}}}:pending"
 """The hash tag is the stream's name: both are in one slot."""
@@ -32,7 +32,7 @@ local function now()
 end
 """
 
-_INTEND: Final = (
+_INTEND: Final = Script(
     _NOW
     + """
 -- KEYS: pending. ARGV: delegation.
@@ -40,13 +40,13 @@ return redis.call('ZADD', KEYS[1], now(), ARGV[1])
 """
 )
 
-_ANNOUNCE: Final = """
+_ANNOUNCE: Final = Script("""
 -- KEYS: stream, pending. ARGV: length of the stream, delegation, then the entry.
 redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', unpack(ARGV, 3))
 return redis.call('ZREM', KEYS[2], ARGV[2])
-"""
+""")
 
-_BEAT: Final = (
+_BEAT: Final = Script(
     _NOW
     + """
 -- KEYS: stream, pending. ARGV: length, greatest age of the last entry, of what is pending, then the entry.
@@ -62,14 +62,14 @@ return redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now() - ARGV[3], 'LIMIT', 0,
 class Announcements:
     """What this replica says to all gateways and brokers."""
 
-    def __init__(self, redis: BoundedRedis, *, now: Milliseconds, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, redis: BoundedRedis, *, now: Milliseconds, heartbeat_seconds: float, replicas: int = 0
+    ) -> None:
         self._redis = redis
         self._now = now
         # A little less than the interval: else a single replica would find its own last one too young.
         self._quiet_milliseconds = int(heartbeat_seconds * 900)
-        self._intend = redis.client.register_script(_INTEND)
-        self._announce = redis.client.register_script(_ANNOUNCE)
-        self._beat = redis.client.register_script(_BEAT)
+        self._replicas = replicas
 
     async def intend(self, delegation: str) -> None:
         """Write down that this delegation is about to end: from here on it will, whoever crashes.
@@ -77,8 +77,8 @@ class Announcements:
         Raises:
             TemporarilyUnavailable: Redis could not do it.
         """
-        async with self._redis.use():
-            await self._intend(keys=[PENDING], args=[delegation])
+        async with self._redis.use() as redis:
+            await _INTEND.run_replicated(redis, keys=[PENDING], args=[delegation], replicas=self._replicas)
 
     async def announce(self, delegation: str) -> None:
         """Tell everybody that this delegation has ended, and cross out the intent.
@@ -87,9 +87,9 @@ class Announcements:
             TemporarilyUnavailable: Redis could not do it; somebody will do it later.
         """
         fields = DelegationRevoked(delegation, self._now()).to_fields()
-        async with self._redis.use():
-            await self._announce(
-                keys=[DELEGATIONS, PENDING], args=[STREAM_LENGTH, delegation, *_flat(fields)]
+        async with self._redis.use() as redis:
+            await _ANNOUNCE.run(
+                redis, keys=[DELEGATIONS, PENDING], args=[STREAM_LENGTH, delegation, *_flat(fields)]
             )
 
     async def beat(self) -> list[str]:
@@ -99,8 +99,9 @@ class Announcements:
             TemporarilyUnavailable: Redis could not do it.
         """
         fields = Heartbeat(self._now()).to_fields()
-        async with self._redis.use():
-            overdue: object = await self._beat(
+        async with self._redis.use() as redis:
+            overdue = await _BEAT.run(
+                redis,
                 keys=[DELEGATIONS, PENDING],
                 args=[STREAM_LENGTH, self._quiet_milliseconds, OVERDUE_MILLISECONDS, *_flat(fields)],
             )

@@ -84,6 +84,7 @@ def create_app(
     )
     redis = redis or connect(
         settings.redis_url.get_secret_value(),
+        tls=settings.redis_tls,
         timeout_seconds=settings.redis_timeout_seconds,
         max_connections=settings.redis_max_connections,
     )
@@ -99,7 +100,8 @@ def create_app(
             stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
             for listener in (feed, locks):
-                await stack.enter_async_context(listener.listening(settings.redis_url.get_secret_value()))
+                url = settings.redis_url.get_secret_value()
+                await stack.enter_async_context(listener.listening(url, tls=settings.redis_tls))
             announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
             await stack.enter_async_context(announcing)
             await stack.enter_async_context(in_background(ring.keep_current(), "sealing keys"))
@@ -144,16 +146,19 @@ def _broker(
         leeway_seconds=settings.cache_leeway_seconds,
         tombstone_seconds=settings.tombstone_seconds,
         count=_cache_counter(),
+        replicas=settings.redis_revocation_replicas,
     )
     upstream = Upstream(settings, profile, client, jwks, now=now)
     subjects = upstream.subjects(callers.values(), sealer)
     introspection = Introspection(store, subjects, profile, feed, locks, now=now)
     targets = upstream.targets(callers.values())
-    revocation = Revocation(
-        store,
-        Announcements(redis, now=system_milliseconds, heartbeat_seconds=settings.heartbeat_seconds),
+    announcements = Announcements(
+        redis,
+        now=system_milliseconds,
         heartbeat_seconds=settings.heartbeat_seconds,
+        replicas=settings.redis_revocation_replicas,
     )
+    revocation = Revocation(store, announcements, heartbeat_seconds=settings.heartbeat_seconds)
     verifier = ClientAssertionVerifier(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, "j", now=now).first_use
     )

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from authcore.events import DELEGATIONS
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis, Script
 from token_broker.sealing import fingerprint
 
 ALL: Final = f"{{{DELEGATIONS}}}:all"
 
-_ADD: Final = """
+_ADD: Final = Script("""
 -- KEYS: sorted sets. ARGV: now, until, delegation.
 for _, key in ipairs(KEYS) do
   redis.call('ZREMRANGEBYSCORE', key, '-inf', ARGV[1])
@@ -27,9 +27,9 @@ for _, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, math.max(last[2] - ARGV[1], 1))
 end
 return 1
-"""
+""")
 
-_PAGE: Final = """
+_PAGE: Final = Script("""
 -- KEYS: sorted set. ARGV: score and delegation that the last page ended with, how many. Returns pairs.
 local found, offset = {}, 0
 while #found < 2 * ARGV[3] do
@@ -45,7 +45,7 @@ while #found < 2 * ARGV[3] do
   offset = offset + 250
 end
 return found
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,6 @@ class DelegationIndex:
 
     def __init__(self, redis: BoundedRedis) -> None:
         self._redis = redis
-        self._add = redis.client.register_script(_ADD)
-        self._page = redis.client.register_script(_PAGE)
 
     async def add(self, tag: str, holder: Holder, *, now: int, until: int) -> None:
         """List a delegation until it expires.
@@ -80,8 +78,8 @@ class DelegationIndex:
         Raises:
             TemporarilyUnavailable: Redis could not do it.
         """
-        async with self._redis.use():
-            await self._add(keys=_keys(holder), args=[now, until, tag])
+        async with self._redis.use() as redis:
+            await _ADD.run(redis, keys=_keys(holder), args=[now, until, tag])
 
     async def forget(self, tag: str, holder: Holder) -> None:
         """List a delegation no longer.
@@ -107,8 +105,8 @@ class DelegationIndex:
         Raises:
             TemporarilyUnavailable: Redis could not say.
         """
-        async with self._redis.use():
-            answer: object = await self._page(keys=[key], args=[after.expires_at, after.tag, size])
+        async with self._redis.use() as redis:
+            answer = await _PAGE.run(redis, keys=[key], args=[after.expires_at, after.tag, size])
         found = [part.decode("ascii") for part in cast("list[bytes]", answer)]
         return [Position(int(score), tag) for tag, score in zip(found[::2], found[1::2], strict=True)]
 

@@ -20,7 +20,7 @@ from typing import Final, Literal, cast
 from authcore.claims import VerifiedToken, format_scope
 from authcore.clock import Clock
 from authcore.key_ring import base64url
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis, Script
 from token_broker.delegation_index import DelegationIndex, Holder
 from token_broker.sealing import Place, Sealer, UnopenableValue, fingerprint
 
@@ -38,7 +38,7 @@ USE_NOTED_SECONDS: Final = 60
 _PLAIN_ID = re.compile(r"[A-Za-z0-9._~@/+=-]{1,128}")
 _TAG = re.compile(r"[A-Za-z0-9._~@/+=-]{1,128}|sha256:[A-Za-z0-9_-]{43}")
 
-_STORE: Final = """
+_STORE: Final = Script("""
 -- KEYS: hash, tombstone. ARGV: now, until, source, field, value, and perhaps client and user.
 -- Returns 0 if the delegation is revoked.
 if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
@@ -59,9 +59,9 @@ redis.call('HSETNX', KEYS[1], 'used', ARGV[1])
 if ARGV[6] then redis.call('HSET', KEYS[1], 'client', ARGV[6], 'user', ARGV[7]) end
 if life > left then redis.call('EXPIRE', KEYS[1], life) end
 return 1
-"""
+""")
 
-_LOOK: Final = """
+_LOOK: Final = Script("""
 -- KEYS: hash, tombstone. ARGV: field, now, how exactly use is noted. Returns the value, and 1 if revoked.
 local value = redis.call('HGET', KEYS[1], ARGV[1])
 if value then
@@ -70,14 +70,14 @@ if value then
   if ARGV[2] - (used or 0) >= tonumber(ARGV[3]) then redis.pcall('HSET', KEYS[1], 'used', ARGV[2]) end
 end
 return {value, redis.call('EXISTS', KEYS[2])}
-"""
+""")
 
-_REVOKE: Final = """
+_REVOKE: Final = Script("""
 -- KEYS: hash, tombstone. ARGV: life of the tombstone. Returns 1 if there was something to forget, and whose.
 redis.call('SET', KEYS[2], '1', 'EX', ARGV[1])
 local holder = redis.call('HMGET', KEYS[1], 'client', 'user')
 return {redis.call('UNLINK', KEYS[1]), holder[1], holder[2]}
-"""
+""")
 
 
 class AlreadyRevoked(Exception):
@@ -158,8 +158,9 @@ class DelegationStore:
         leeway_seconds: int,
         tombstone_seconds: int,
         count: Callable[[CacheResult], None],
+        replicas: int = 0,
     ) -> None:
-        """Prepare the scripts.
+        """Keep tokens in this Redis.
 
         Args:
             redis: the connection.
@@ -168,6 +169,7 @@ class DelegationStore:
             leeway_seconds: a token is not kept in its last seconds.
             tombstone_seconds: longer than any subject token lives.
             count: hears of every look-up.
+            replicas: how many of Redis' replicas must have a revocation before it counts as done.
         """
         self._redis = redis
         self._sealer = sealer
@@ -175,10 +177,8 @@ class DelegationStore:
         self._leeway_seconds = leeway_seconds
         self._tombstone_seconds = tombstone_seconds
         self._count = count
+        self._replicas = replicas
         self._index = DelegationIndex(redis)
-        self._look = redis.client.register_script(_LOOK)
-        self._store = redis.client.register_script(_STORE)
-        self._revoke = redis.client.register_script(_REVOKE)
 
     async def find(self, token: str) -> Found | None:
         """Return what is known of a subject token, in two round trips.
@@ -192,8 +192,10 @@ class DelegationStore:
                 self._count("miss")
                 return None
             place = Place(f"{{d:{tag}}}:tokens", _field(token, PHANTOM))
-            answer: object = await self._look(
-                keys=[place.key, _tombstone(tag)], args=[place.field, self._now(), USE_NOTED_SECONDS]
+            answer = await _LOOK.run(
+                redis,
+                keys=[place.key, _tombstone(tag)],
+                args=[place.field, self._now(), USE_NOTED_SECONDS],
             )
         value, revoked = cast("tuple[bytes | None, int]", answer)
         return Found(tag, revoked != 0, self._open(value, token, place))
@@ -240,7 +242,8 @@ class DelegationStore:
             # First: what is listed and not there is taken off the list, but what is there must be listed.
             await self._index.add(delegation.tag, holder, now=now, until=until)
         async with self._redis.use() as redis:
-            stored = await self._store(
+            stored = await _STORE.run(
+                redis,
                 keys=[place.key, _tombstone(delegation.tag)],
                 args=[now, until, delegation.source, place.field, sealed, *facts],
             )
@@ -272,9 +275,12 @@ class DelegationStore:
         Raises:
             TemporarilyUnavailable: Redis could not do it; the delegation may not be revoked.
         """
-        async with self._redis.use():
-            answer: object = await self._revoke(
-                keys=[f"{{d:{tag}}}:tokens", _tombstone(tag)], args=[self._tombstone_seconds]
+        async with self._redis.use() as redis:
+            answer = await _REVOKE.run_replicated(
+                redis,
+                keys=[f"{{d:{tag}}}:tokens", _tombstone(tag)],
+                args=[self._tombstone_seconds],
+                replicas=self._replicas,
             )
         dropped, client, user = cast("tuple[int, bytes | None, bytes | None]", answer)
         if dropped == 0:

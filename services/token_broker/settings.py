@@ -13,9 +13,8 @@ from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import system_clock
 from authcore.jwks import parse_key_set
 from authcore.key_ring import parse_ring
-from authcore.redis_client import require_redis_url
+from authcore.redis_settings import RedisSettings
 from authcore.secret_settings import given_or_from_file
-from authcore.service import ServiceSettings
 from token_broker.client_auth import RIGHTS, Right
 from token_broker.profiles import Profile, load_profile
 
@@ -71,7 +70,7 @@ class CallerSettings(BaseModel):
         return self
 
 
-class Settings(ServiceSettings):
+class Settings(RedisSettings):
     """Whom to trust has no default. A secret is given directly or, better, by the name of a file."""
 
     model_config = SettingsConfigDict(env_prefix="BROKER_", frozen=True)
@@ -111,10 +110,6 @@ class Settings(ServiceSettings):
         validate_default=True,
         description="private JWK that vouches for users, if the profile exchanges by our own assertions",
     )
-    redis_url_file: Path | None = Field(default=None, description="file with the URL of Redis")
-    redis_url: SecretStr = Field(
-        default=SecretStr(""), validate_default=True, description="redis:// or rediss://, without a file"
-    )
     sealing_key_file: Path | None = Field(default=None, description="file with the sealing keys")
     sealing_key: SecretStr = Field(
         default=SecretStr(""),
@@ -146,6 +141,12 @@ class Settings(ServiceSettings):
         default=1.0, gt=0, le=60, description="how often those who remember tokens are told that we are there"
     )
     redis_max_connections: int = Field(default=16, ge=1)
+    redis_revocation_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=16,
+        description="a revocation is confirmed once so many replicas of Redis have it; else it is a 503",
+    )
 
     @field_validator("callers", mode="before")
     @classmethod
@@ -164,9 +165,7 @@ class Settings(ServiceSettings):
         return value
 
     # Pydantic runs `before` validators from the last to the first: a file is read, then decoded.
-    @field_validator(
-        "client_key", "client_secret", "assertion_key", "redis_url", "sealing_key", "callers", mode="before"
-    )
+    @field_validator("client_key", "client_secret", "assertion_key", "sealing_key", "callers", mode="before")
     @classmethod
     def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
         found = given_or_from_file(value, info)
@@ -197,8 +196,9 @@ class Settings(ServiceSettings):
 
     @field_validator("redis_url")
     @classmethod
-    def _is_redis(cls, value: SecretStr) -> SecretStr:
-        require_redis_url(value.get_secret_value())
+    def _has_redis(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            raise ValueError("give it, or BROKER_REDIS_URL_FILE")
         return value
 
     @field_validator("url", "issuer", "jwks_uri", "introspection_endpoint", "token_endpoint")

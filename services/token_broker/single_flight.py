@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager
 from typing import Final, Generic, TypeVar, cast
 
 from authcore.errors import OAuthError, TemporarilyUnavailable
-from authcore.redis_client import READER_TIMEOUT_SECONDS, BoundedRedis, connect
+from authcore.redis_client import NO_FILES, READER_TIMEOUT_SECONDS, BoundedRedis, Script, connect
+from authcore.redis_url import TlsFiles
 from authcore.single_flight import SingleFlight
 from authcore.stream_reader import StreamReader
 from token_broker.landings import Landing, Landings
@@ -32,21 +33,21 @@ PATIENCE: Final = 2.5
 
 T = TypeVar("T")
 
-_TAKE: Final = """
+_TAKE: Final = Script("""
 -- KEYS: lock. ARGV: owner, deadline in milliseconds. Returns who has it, and for how long still.
 local holder = redis.call('GET', KEYS[1])
 if holder then return {holder, redis.call('PTTL', KEYS[1])} end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return {ARGV[1], tonumber(ARGV[2])}
-"""
+""")
 
-_LAND: Final = """
+_LAND: Final = Script("""
 -- KEYS: lock, stream. ARGV: owner, length of the stream, then the entry. Who is too late lands for nobody.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[2], '*', unpack(ARGV, 3))
 return 1
-"""
+""")
 
 
 class ReplicaLocks:
@@ -56,13 +57,11 @@ class ReplicaLocks:
         self.deadline_seconds = deadline_seconds
         self._redis = redis
         self._landings = Landings()
-        self._take = redis.client.register_script(_TAKE)
-        self._land = redis.client.register_script(_LAND)
 
     @asynccontextmanager
-    async def listening(self, redis_url: str) -> AsyncGenerator[None]:
+    async def listening(self, redis_url: str, *, tls: TlsFiles = NO_FILES) -> AsyncGenerator[None]:
         """Hear of landings while the context is open."""
-        redis = connect(redis_url, timeout_seconds=READER_TIMEOUT_SECONDS, max_connections=1)
+        redis = connect(redis_url, tls=tls, timeout_seconds=READER_TIMEOUT_SECONDS, max_connections=1)
         try:
             async with StreamReader(redis, FLIGHTS, self._landings).running():
                 yield
@@ -75,9 +74,9 @@ class ReplicaLocks:
         Raises:
             TemporarilyUnavailable: Redis could not say.
         """
-        async with self._redis.use():
-            answer: object = await self._take(
-                keys=[_lock(name)], args=[owner, int(self.deadline_seconds * 1000)]
+        async with self._redis.use() as redis:
+            answer = await _TAKE.run(
+                redis, keys=[_lock(name)], args=[owner, int(self.deadline_seconds * 1000)]
             )
         holder, milliseconds = cast("tuple[bytes, int]", answer)
         return holder.decode("ascii"), max(milliseconds, 1) / 1000
@@ -86,9 +85,9 @@ class ReplicaLocks:
         """Free the lock and wake whoever waits. If that fails they wait until the deadline."""
         entry = [part for field in landing.to_fields().items() for part in field]
         try:
-            async with self._redis.use():
-                await self._land(
-                    keys=[_lock(landing.flight), FLIGHTS], args=[landing.owner, STREAM_LENGTH, *entry]
+            async with self._redis.use() as redis:
+                await _LAND.run(
+                    redis, keys=[_lock(landing.flight), FLIGHTS], args=[landing.owner, STREAM_LENGTH, *entry]
                 )
         except TemporarilyUnavailable as error:
             logger.warning("a landing could not be announced: %s", error)

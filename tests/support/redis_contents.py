@@ -4,16 +4,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from redis import Redis
+from redis import Redis, RedisCluster
+from redis.cluster import ClusterNode
 
 from authcore.events import DELEGATIONS
+from authcore.redis_url import parse_redis_url
 from token_broker.announcements import PENDING
 
 
 class RedisContents:
     """Typed access to the keys and values of one database."""
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Redis | RedisCluster) -> None:
         self._client = cast(Any, client)
 
     def matching(self, pattern: str = "*") -> list[str]:
@@ -132,8 +134,17 @@ class RedisContents:
 
 @contextmanager
 def opened(url: str) -> Generator[RedisContents]:
-    client = Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]
+    client = _client(url)
     try:
         yield RedisContents(client)
     finally:
         client.close()
+
+
+def _client(url: str) -> Redis | RedisCluster:
+    location = parse_redis_url(url)
+    if location.topology == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in location.nodes]
+        credentials = location.credentials
+        return RedisCluster(startup_nodes=nodes, username=credentials.username, password=credentials.password)
+    return Redis.from_url(url)  # pyright: ignore[reportUnknownMemberType]

@@ -34,6 +34,8 @@ class RedisServer:
     port: int = field(default_factory=free_port)
     durable: bool = False
     """Whether it writes every change to a file before it confirms it."""
+    arguments: tuple[str, ...] = ()
+    """Configuration beside that, as on a command line."""
     _process: subprocess.Popen[str] | None = None
     _directory: tempfile.TemporaryDirectory[str] = field(default_factory=tempfile.TemporaryDirectory[str])
 
@@ -47,17 +49,9 @@ class RedisServer:
             [
                 server_binary(),
                 *("--bind", "127.0.0.1", "--port", str(self.port), "--dir", self._directory.name),
-                *("--appendfsync", "always"),
-                *(
-                    "--save",
-                    "",
-                    "--appendonly",
-                    "yes" if self.durable else "no",
-                    "--daemonize",
-                    "no",
-                    "--loglevel",
-                    "notice",
-                ),
+                *("--save", "", "--appendonly", "yes" if self.durable else "no", "--appendfsync", "always"),
+                *("--daemonize", "no", "--loglevel", "notice"),
+                *self.arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -37,7 +37,7 @@ class Moments:
 class WatchedRedis(BoundedRedis):
     """Says when it is about to be used, and when it has been."""
 
-    moments: Moments
+    moments: Moments = field(default_factory=Moments)
 
     @asynccontextmanager
     async def use(self) -> AsyncGenerator[Redis]:
@@ -60,7 +60,7 @@ async def watched(
     """A replica whose every step can be interrupted. Its heartbeats are no steps of an exchange."""
     moments = Moments()
     connection = connect(settings.redis_url.get_secret_value(), timeout_seconds=5, max_connections=4)
-    redis = WatchedRedis(connection.client, connection.deadline_seconds, moments)
+    redis = WatchedRedis(connection.client, connection.deadline_seconds, connection.places, moments=moments)
 
     async def answer(request: httpx.Request) -> httpx.Response:
         await moments.passes("before the authorization server")
