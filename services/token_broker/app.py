@@ -28,6 +28,7 @@ from token_broker.exchange import Exchange, exchange_response, parse_exchange
 from token_broker.introspection import Introspection, introspection_response
 from token_broker.openapi import DESCRIPTION, INTROSPECT, TITLE, TOKEN
 from token_broker.profiles import load_profile
+from token_broker.refresh_ahead import RefreshAhead
 from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer
@@ -92,7 +93,14 @@ def create_app(
     feed = DelegationFeed(deaf_after_seconds=DEAF_AFTER_SECONDS)
     locks = ReplicaLocks(redis, deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS)
     ring = LivingRing(settings.sealing_key.get_secret_value(), settings.sealing_key_file, now=now)
-    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, now)
+    ahead = RefreshAhead(
+        locks,
+        ahead_seconds=settings.refresh_ahead_seconds,
+        leeway_seconds=settings.cache_leeway_seconds,
+        deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS,
+        now=now,
+    )
+    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, ahead, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
@@ -105,6 +113,7 @@ def create_app(
             announcing = in_background(broker.revocation.keep_announcing(), "heartbeats")
             await stack.enter_async_context(announcing)
             await stack.enter_async_context(in_background(ring.keep_current(), "sealing keys"))
+            await stack.enter_async_context(ahead.running())
             yield {"broker": broker}
 
     app = FastAPI(
@@ -135,6 +144,7 @@ def _broker(
     jwks: JwksClient,
     feed: DelegationFeed,
     locks: ReplicaLocks,
+    ahead: RefreshAhead,
     now: Clock,
 ) -> Broker:
     profile = load_profile(settings.profile)
@@ -165,7 +175,9 @@ def _broker(
     return Broker(
         clients=ClientAuthentication(callers, verifier),
         introspection=introspection,
-        exchange=Exchange(introspection, store, upstream.server, targets, profile, feed, locks, now=now),
+        exchange=Exchange(
+            introspection, store, upstream.server, targets, profile, feed, locks, ahead, now=now
+        ),
         revocation=revocation,
         pushed_events=PushedEvents(upstream.events(), revocation, redis),
         delegations=DelegationList(redis, now=now),

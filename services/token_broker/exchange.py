@@ -32,6 +32,7 @@ from token_broker.client_auth import Caller
 from token_broker.delegations import AlreadyRevoked, DelegationStore, exchanged
 from token_broker.introspection import Introspection
 from token_broker.profiles import Profile
+from token_broker.refresh_ahead import RefreshAhead
 from token_broker.sealing import fingerprint
 from token_broker.single_flight import Flights, ReplicaLocks
 from token_broker.subjects import Subject, misbehaviour
@@ -131,9 +132,11 @@ class Exchange:
         profile: Profile,
         feed: DelegationFeed,
         locks: ReplicaLocks,
+        ahead: RefreshAhead,
         *,
         now: Clock,
     ) -> None:
+        self._ahead = ahead
         self._introspection = introspection
         self._store = store
         self._server = server
@@ -163,15 +166,22 @@ class Exchange:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
         wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject)
+        name = _flight(wanted, subject)
         issued = await self._flights.run(
-            _flight(wanted, subject),
-            lambda: self._recall(wanted, subject),
-            lambda: self._obtain(wanted, subject),
+            name, lambda: self._recall(wanted, subject), lambda: self._obtain(wanted, subject)
         )
         if self._feed.is_revoked(subject.delegation.tag):
             raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
         # Where the server does not narrow scopes, another caller's limits may have let more pass.
         caller.require_scope(issued.token.scope)
+        token = issued.token
+        if self._ahead.is_due(
+            name,
+            issued_at=token.issued_at,
+            expires_at=token.expires_at,
+            subject_expires_at=subject.expires_at,
+        ):
+            self._ahead.start(name, lambda: self._obtain(wanted, subject))
         return issued
 
     async def _recall(self, request: TokenRequest, subject: Subject) -> Issued | None:

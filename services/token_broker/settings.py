@@ -127,6 +127,13 @@ class Settings(RedisSettings):
     cache_leeway_seconds: int = Field(
         default=10, ge=0, le=300, description="a token is not served from Redis in its last seconds"
     )
+    refresh_ahead_seconds: int = Field(
+        default=30,
+        ge=0,
+        le=3600,
+        description="so long before its end an exchanged token is replaced beside a request that uses it; "
+        "0 is never",
+    )
     tombstone_seconds: int = Field(
         default=30 * 24 * 3600, ge=60, description="longer than any subject token of the server lives"
     )

@@ -81,6 +81,15 @@ class ReplicaLocks:
         holder, milliseconds = cast("tuple[bytes, int]", answer)
         return holder.decode("ascii"), max(milliseconds, 1) / 1000
 
+    async def claim(self, name: str, *, seconds: int) -> bool:
+        """Tell whether this may be done now: nobody else is told so for so many seconds.
+
+        Raises:
+            TemporarilyUnavailable: Redis could not say.
+        """
+        async with self._redis.use() as redis:
+            return bool(await redis.set(_lock(name), b"1", nx=True, ex=seconds))
+
     async def land(self, landing: Landing) -> None:
         """Free the lock and wake whoever waits. If that fails they wait until the deadline."""
         entry = [part for field in landing.to_fields().items() for part in field]
