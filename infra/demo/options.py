@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from demo.parts import AGENT, AUTHSERVER, BROKER, GATEWAY, HOST_NAMES, REDIS, STOCKS, USUAL_PORTS
+from demo.parts import AGENT, AUTHSERVER, BROKER, GATEWAY, HOST_NAMES, MODULES, REDIS, STOCKS, USUAL_PORTS
 from demo.stack import LogLevel, StackOptions
 from demo.tls import TlsOptions
 
@@ -37,6 +37,8 @@ class Options:
     logs: Path | None
     log_level: LogLevel
     tls: TlsOptions | None
+    extra: dict[str, dict[str, str]]
+    """Settings of single parts."""
 
     def stack(self, *, redis_url: str | None) -> StackOptions:
         """Return how to run the system."""
@@ -47,6 +49,7 @@ class Options:
             logs=self.logs,
             tls=self.tls,
             redis_url=redis_url,
+            extra=self.extra,
         )
 
 
@@ -96,6 +99,14 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
             metavar="PORT",
             help=f"must be this one (default: {USUAL_PORTS[part]} if it is free, else any)",
         )
+    parser.add_argument(
+        "--set",
+        type=_setting,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of one part, such as AUTHSERVER_ACCESS_TOKEN_LIFETIME_SECONDS=30; may be repeated",
+    )
     given = parser.parse_args(arguments)
     values = cast("dict[str, int | None]", vars(given))
     ports = {part: port for part in USUAL_PORTS if (port := values[f"{part}_port"]) is not None}
@@ -111,7 +122,23 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         logs=given.keep_logs,
         log_level=given.log_level,
         tls=TlsOptions(given.hosts, given.ca) if given.tls or given.hosts or given.ca else None,
+        extra=_by_part(given.set),
     )
+
+
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name.partition("_")[0].lower() not in MODULES or not name.isupper():
+        parts = ", ".join(f"{part.upper()}_…" for part in MODULES)
+        raise argparse.ArgumentTypeError(f"NAME=VALUE, and the names are {parts}")
+    return name, value
+
+
+def _by_part(settings: Sequence[tuple[str, str]]) -> dict[str, dict[str, str]]:
+    parts: dict[str, dict[str, str]] = {}
+    for name, value in settings:
+        parts.setdefault(name.partition("_")[0].lower(), {})[name] = value
+    return parts
 
 
 def _port(text: str) -> int:

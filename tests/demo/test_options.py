@@ -24,6 +24,21 @@ def test_host_names_and_kept_certificates_turn_tls_on(tmp_path: Path) -> None:
     assert parse(["--ca", str(tmp_path)]).tls == TlsOptions(ca=tmp_path)
 
 
+def test_settings_of_single_parts_go_to_their_part() -> None:
+    given = [
+        "--set",
+        "AUTHSERVER_DPOP_NONCES=true",
+        "--set=GATEWAY_MEMORY_SECONDS=0",
+        "--set",
+        "STOCKS_A=b=c",
+    ]
+    assert parse(given).stack(redis_url=None).extra == {
+        "authserver": {"AUTHSERVER_DPOP_NONCES": "true"},
+        "gateway": {"GATEWAY_MEMORY_SECONDS": "0"},
+        "stocks": {"STOCKS_A": "b=c"},
+    }
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -33,6 +48,9 @@ def test_host_names_and_kept_certificates_turn_tls_on(tmp_path: Path) -> None:
         ["--once", "--no-story"],
         ["--log-level", "loud"],
         ["extra"],
+        ["--set", "AUTHSERVER_PORT"],
+        ["--set", "PATH=/tmp"],
+        ["--set", "authserver_port=1"],
     ],
 )
 def test_a_wrong_option_ends_with_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +74,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         "--tls",
         "--hosts",
         "--ca",
+        "--set",
         "REDIS_URL",
     ):
         assert option in shown
