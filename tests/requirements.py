@@ -120,6 +120,10 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         "server/discover names the versions, the capabilities and who we are, and needs no handshake",
     ),
     "result-type": Requirement(MCP + "patterns/mrtr", "Every result of a modern request has a resultType"),
+    "hang-up": Requirement(
+        MCP + "patterns/cancellation",
+        "A client that closes its request has cancelled it, and nothing goes on working for it",
+    ),
     "progress": Requirement(
         MCP + "patterns/progress",
         "A call with a progress token may hear of progress",
@@ -139,7 +143,7 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
     ),
     "trace-context": Requirement(
         "https://modelcontextprotocol.io/seps/414-request-meta",
-        "Trace context in _meta is the parent of the request's one span, and decides nothing else",
+        "Trace context in _meta goes on to the API, baggage does not, and neither decides anything",
     ),
     "tools-list-private": Requirement(
         MCP + "patterns/caching",

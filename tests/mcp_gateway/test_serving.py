@@ -81,6 +81,7 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"allowed_hosts": frozenset({"mcp.test"})})
 
 
+@pytest.mark.requirement("hang-up")
 @pytest.mark.parametrize("era", ERAS)
 async def test_when_the_agent_hangs_up_the_request_to_the_api_ends(gateway: Gateway, era: str) -> None:
     message, headers = ERAS[era]

@@ -45,6 +45,7 @@ async def refused(gateway: Gateway, body: Any, *headers: tuple[str, str], token:
     return response.status_code
 
 
+@pytest.mark.requirement("body-decides")
 @pytest.mark.parametrize("version", VERSIONS.values(), ids=VERSIONS.keys())
 @pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES.keys())
 async def test_no_header_makes_a_forbidden_call_an_allowed_one(
@@ -101,6 +102,7 @@ BODIES: dict[str, bytes] = {
 }
 
 
+@pytest.mark.requirement("body-decides")
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
 @pytest.mark.parametrize("token", ["nobody", "john"])
 async def test_a_body_that_could_be_read_in_two_ways_is_read_by_nobody(
