@@ -12,7 +12,7 @@ from demo.ports import HOST
 ISSUER_PATH: Final = "/oauth/v2/oauth-anonymous"
 MCP_PATH: Final = "/mcp"
 API_AUDIENCE: Final = "https://api.demo.example"
-SCOPES: Final = ("stocks/read",)
+SCOPES: Final = ("stocks/read", "stocks/trade")
 BROKER_CLIENT: Final = "token-broker"
 GATEWAY_CLIENT: Final = "mcp-gateway"
 OPERATOR_CLIENT: Final = "operator"

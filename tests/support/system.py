@@ -63,14 +63,14 @@ class System:
         assert response.status_code == 200
         return response.text
 
-    async def exchanged(self, token: str) -> str:
+    async def exchanged(self, token: str, *, scope: str = "stocks/read") -> str:
         """The JWT that the gateway gets for the API."""
         form = {
             "grant_type": GRANT_TOKEN_EXCHANGE,
             "subject_token": token,
             "subject_token_type": TOKEN_TYPE_ACCESS_TOKEN,
             "audience": API_AUDIENCE,
-            "scope": "stocks/read",
+            "scope": scope,
         }
         response = await self._at_broker("/token", form, "application/json")
         assert response.status_code == 200
