@@ -1,8 +1,11 @@
 """What the API says, as agents get to see it. What is not described here does not reach them."""
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+SYMBOL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$"
+"""What can be put into a path of the API as it is."""
 
 
 class Document(BaseModel):

@@ -47,10 +47,13 @@ TOOL_RULES: Final[dict[str, Rule]] = {
     "cancel-order": Rule(scope=frozenset({TRADE}), assurance_level=2, risk=Risk.MEDIUM),
 }
 
-RESOURCE_RULES: Final[dict[str, Rule]] = {}
+RESOURCE_RULES: Final[dict[str, Rule]] = {"stock://{symbol}": Rule(scope=frozenset({READ}))}
 """By URI template (RFC 6570, level 1)."""
 
-PROMPT_RULES: Final[dict[str, Rule]] = {}
+PROMPT_RULES: Final[dict[str, Rule]] = {
+    "review-stock": Rule(scope=frozenset({READ})),
+    "order-with-care": Rule(scope=frozenset({READ, TRADE}), assurance_level=2),
+}
 
 INITIAL_SCOPE: Final = (READ,)
 """What an agent without a token is told to ask for: enough to begin with, nothing more."""

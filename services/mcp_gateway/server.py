@@ -13,13 +13,15 @@ from mcp.types import (
     CallToolRequestParams,
     ListToolsResult,
     PaginatedRequestParams,
-    Tool,
 )
 
 from authcore.errors import InsufficientScope, InvalidToken, OAuthError
 from mcp_gateway.approvals.gate import Answer, Gate, round_of
 from mcp_gateway.caller import Caller, caller_of
+from mcp_gateway.listing import SCOPES_NEEDED, marked
 from mcp_gateway.policy import TOOL_RULES, Risk, Rule, verdict, visible
+from mcp_gateway.prompts import Prompts
+from mcp_gateway.resources import StockResources
 from mcp_gateway.tools.orders import CANCEL_ORDER, LIST_ORDERS, PLACE_ORDER
 from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES, GET_PRICE_HISTORY, GET_STOCK_PRICE
 from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
@@ -38,9 +40,6 @@ TOOLS: Final[dict[str, GatewayTool]] = {
         CANCEL_ORDER,
     )
 }
-
-SCOPES_NEEDED: Final = "example.delegant/scopes-needed"
-"""In the `_meta` of what is listed and cannot be used yet: all scopes to ask for."""
 
 INSTRUCTIONS: Final = (
     "Stock prices and orders on behalf of the signed-in user. Every answer is limited to what that user may "
@@ -70,7 +69,7 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool, gate:
         rules = {name: rule for name in TOOLS if (rule := rule_of(name)) is not None}
         needed = visible(rules, caller_of(ctx.request).token)
         tools = [
-            _marked(TOOLS[name].definition, scope)
+            marked(TOOLS[name].definition, scope)
             for name, scope in needed.items()
             if list_step_up or not scope
         ]
@@ -109,6 +108,8 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool, gate:
         tool = TOOLS.get(name)
         return tool.definition.input_schema if tool is not None else None
 
+    resources = StockResources(upstream, list_step_up=list_step_up)
+    prompts = Prompts(list_step_up=list_step_up)
     return Server(
         "delegant",
         version=version,
@@ -116,15 +117,13 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool, gate:
         instructions=INSTRUCTIONS,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
+        on_list_resource_templates=resources.templates,
+        on_list_resources=resources.list,
+        on_read_resource=resources.read,
+        on_list_prompts=prompts.list,
+        on_get_prompt=prompts.get,
         get_tool_input_schema=input_schema,
     )
-
-
-def _marked(definition: Tool, scopes_needed: frozenset[str]) -> Tool:
-    if not scopes_needed:
-        return definition
-    meta = (definition.meta or {}) | {SCOPES_NEEDED: sorted(scopes_needed)}
-    return definition.model_copy(update={"meta": meta})
 
 
 async def _guarded(name: str, caller: Caller, carry_out: Callable[[], Awaitable[Answer]]) -> Answer:

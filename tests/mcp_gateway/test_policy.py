@@ -5,8 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
+from mcp_gateway.listing import SCOPES_NEEDED
 from mcp_gateway.policy import PROMPT_RULES, RESOURCE_RULES, Rule, resource_rule
-from mcp_gateway.server import SCOPES_NEEDED, TOOLS
+from mcp_gateway.server import TOOLS
 from mcp_gateway.settings import Settings
 from tests.mcp_gateway.conftest import Gateway, Plant, running
 from tests.support.issuer import Clock

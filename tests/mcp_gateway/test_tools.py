@@ -11,8 +11,9 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult
 
+from mcp_gateway.listing import SCOPES_NEEDED
 from mcp_gateway.policy import TOOL_RULES
-from mcp_gateway.server import SCOPES_NEEDED, TOOLS
+from mcp_gateway.server import TOOLS
 from mcp_gateway.tools.tool import GatewayTool
 from tests.mcp_gateway.conftest import API, Gateway
 from tests.support.messages import MODERN, call_message

@@ -7,6 +7,7 @@ from mcp.types import CallToolResult
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mcp_gateway.caller import Caller
+from mcp_gateway.documents import SYMBOL_PATTERN
 from mcp_gateway.tools.tool import Check, Run, Upstream, failed
 
 MAX_FAULTS: Final = 10
@@ -17,8 +18,6 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-
-SYMBOL_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9.-]{0,31}$"
 
 Symbol = Annotated[
     str,
