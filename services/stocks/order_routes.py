@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from stocks import problems
+from stocks import idempotency, problems
 from stocks.access import AllowedTrader, Owner, state_of
 from stocks.idempotency import REPLAYED, IdempotencyKey
 from stocks.json_body import StrictRoute
@@ -40,7 +40,13 @@ _CHANGE: Final = _ONE | described(
 OrderPath = Annotated[OrderId, Path(description="the order's id")]
 
 
-@router.post("/orders", status_code=201, summary="Place an order", responses=_PLACE)
+@router.post(
+    "/orders",
+    status_code=201,
+    summary="Place an order",
+    responses=_PLACE,
+    openapi_extra=idempotency.DESCRIBED,
+)
 async def place_order(
     request: Request, response: Response, trader: AllowedTrader, key: IdempotencyKey, body: OrderRequest
 ) -> OrderDocument:
@@ -66,7 +72,7 @@ async def place_order(
     return OrderDocument.of(order)
 
 
-@router.get("/orders", summary="The user's orders", responses=described(problems.INVALID_INPUT))
+@router.get("/orders", summary="The user's orders", responses=_ONE)
 async def list_orders(
     request: Request,
     owner: Owner,
@@ -77,7 +83,7 @@ async def list_orders(
     # One more than is shown tells whether there is another page.
     found = await state_of(request)["store"].orders(owner.user, after=cursor, limit=limit + 1)
     if found is None:
-        raise Problem(problems.INVALID_INPUT, "query/cursor: take it from `next_cursor` of the page before")
+        raise Problem(problems.UNKNOWN_ORDER, "Take `cursor` from `next_cursor` of the page before")
     shown = found[:limit]
     return OrderPage(
         orders=[OrderDocument.of(order) for order in shown],
