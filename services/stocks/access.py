@@ -58,19 +58,20 @@ async def verified_token(request: Request, _: Annotated[object, Depends(_DESCRIB
 Token = Annotated[VerifiedToken, Depends(verified_token)]
 
 
-def _readable_region(request: Request, token: Token) -> str:
+async def _readable_region(request: Request, token: Token) -> str:
     return state_of(request)["authorization"].region_of_reader(token)
 
 
-def _owner(request: Request, token: Token) -> Trader:
+async def _owner(request: Request, token: Token) -> Trader:
     return state_of(request)["authorization"].owner(token)
 
 
-def _trader(request: Request, token: Token) -> Trader:
+async def _trader(request: Request, token: Token) -> Trader:
     return state_of(request)["authorization"].trader(token)
 
 
-# Dependencies are asked before path, query and body are judged: who may not gets no lesson in what is valid.
+# Coroutines, or each would take a thread. They are asked before path, query and body are judged: who may
+# not gets no lesson in what is valid.
 Region = Annotated[str, Depends(_readable_region)]
 Owner = Annotated[Trader, Depends(_owner)]
 AllowedTrader = Annotated[Trader, Depends(_trader)]

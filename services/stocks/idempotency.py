@@ -35,7 +35,7 @@ DESCRIBED: Final[dict[str, Any]] = {
 }
 
 
-def _idempotency_key(request: Request) -> str:
+async def _idempotency_key(request: Request) -> str:
     """Return the one key of the request, without quotes.
 
     Raises:
