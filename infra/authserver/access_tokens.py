@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from authcore.claims import format_scope, parse_scope
-from authserver.database import Database, Transaction
+from authserver.database import Database
 from authserver.delegations import Delegation, delegation_of
 from authserver.secret_values import new_identifier, new_secret, secret_hash
+from authserver.state_thread import Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,11 @@ from typing import Final
 
 from authcore.claims import parse_scope
 from authserver.consents import Consents
-from authserver.database import Database, Row
+from authserver.database import Database
 from authserver.delegations import Delegations
 from authserver.event_outbox import Cause
 from authserver.last_uses import LastUses
+from authserver.state_thread import Row
 
 SHOWN_DELEGATIONS: Final = 500
 

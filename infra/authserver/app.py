@@ -2,13 +2,13 @@
 
 import base64
 import logging
+import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
-import aiosqlite
 import httpx
 from fastapi import FastAPI
 
@@ -64,6 +64,7 @@ logger = logging.getLogger(__name__)
 
 MAX_BODY_BYTES: Final = 64 * 1024
 SWEEP_SECONDS: Final = 60
+CHECKPOINT_SECONDS: Final = 1
 TEND_KEYS_SECONDS: Final = 1
 
 
@@ -99,6 +100,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(fetcher.aclose)
             database = await stack.enter_async_context(open_database(settings.state_path))
+            checkpoints = every(CHECKPOINT_SECONDS, database.checkpoint)
+            await stack.enter_async_context(in_background("checkpoints", checkpoints))
             last_uses = LastUses(database)
             stack.push_async_callback(last_uses.store)
             sweeping = every(SWEEP_SECONDS, partial(_tidy_up, database, last_uses, now))
@@ -247,5 +250,5 @@ async def _tidy_up(database: Database, last_uses: LastUses, now: Clock) -> None:
     try:
         await sweep(database, now())
         await last_uses.store()
-    except aiosqlite.Error:
+    except sqlite3.Error:
         logger.exception("the state could not be tidied up")

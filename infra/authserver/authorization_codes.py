@@ -5,8 +5,9 @@ from typing import Final
 
 from authcore.claims import format_scope, parse_scope
 from authserver.authorization_requests import AuthorizationRequest
-from authserver.database import Database, Transaction
+from authserver.database import Database
 from authserver.secret_values import new_secret, secret_hash
+from authserver.state_thread import Transaction
 
 LIFETIME_SECONDS: Final = 60
 

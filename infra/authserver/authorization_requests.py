@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from authcore.claims import format_scope, parse_scope
-from authserver.database import Database, Row
+from authserver.database import Database
 from authserver.sessions import Session
+from authserver.state_thread import Row
 
 LIFETIME_SECONDS: Final = 1200
 """Long enough for two one-time passwords."""

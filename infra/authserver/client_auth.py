@@ -154,7 +154,8 @@ def _assertion(form: Form) -> _Credentials | None:
         return None
     if form.get("client_assertion_type") != CLIENT_ASSERTION_JWT_BEARER:
         raise InvalidRequest("The client_assertion_type is not supported")
-    client_id = claimed_client(assertion)
+    # It may be left out beside the assertion (RFC 7521 §4.2). That both name one client is verified with it.
+    client_id = form.get("client_id") or claimed_client(assertion)
     if client_id is None:
         raise InvalidClient("The client assertion is not acceptable", reason="malformed")
     return _Credentials("private_key_jwt", client_id, assertion)

@@ -1,75 +1,61 @@
-"""The one SQLite file: connection, schema and transactions.
+"""The one SQLite file, with two connections.
 
-One connection serves the process. Every write goes through one lock, so that a statement of one request never
-becomes part of another's transaction; reads wait for nobody.
+What takes SQLite a few microseconds is done at once, on the event loop's connection: finding a row by its
+key, which waits for nobody (write-ahead log), and single writing statements. Everything else goes to the
+connection of a thread, which may wait for others and for the disk.
 """
 
 import asyncio
-import logging
+import sqlite3
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
+from authserver.group_commit import GroupCommit
 from authserver.schema import SCHEMA, SCHEMA_VERSION
+from authserver.state_thread import Row, StateThread, Transaction, Value
 
-Value = str | int | bytes | None
-Row = aiosqlite.Row
-
-_BUSY_TIMEOUT_MILLISECONDS: Final = 5000
+_BUSY_TIMEOUT_SECONDS: Final = 5.0
 
 
 class StateOfAnotherVersion(Exception):
     """The state file was made by another version of this server."""
 
 
-class Transaction:
-    """Statements that take effect together."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
-    async def run(self, sql: str, *values: Value) -> list[Row]:
-        """Run one statement and return its rows."""
-        return list(await self._connection.execute_fetchall(sql, values))
-
-
 class Database:
-    """The open database."""
+    """The open database. All of it sees what is committed, and nothing else."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, thread: StateThread) -> None:
         self._connection = connection
-        self._writing = asyncio.Lock()
+        self._thread = thread
+        self._writing = GroupCommit(connection, thread)
+
+    async def first(self, sql: str, *values: Value) -> Row | None:
+        """Return the first row of a query that finds it by a key, or `None`."""
+        rows = self._connection.execute(sql, values).fetchall()
+        return rows[0] if rows else None
 
     async def all(self, sql: str, *values: Value) -> list[Row]:
         """Return the rows of a query."""
-        return list(await self._connection.execute_fetchall(sql, values))
-
-    async def first(self, sql: str, *values: Value) -> Row | None:
-        """Return the first row of a query, or `None`."""
-        rows = await self.all(sql, *values)
-        return rows[0] if rows else None
+        return await self._thread.run_alone(lambda connection: connection.execute(sql, values).fetchall())
 
     async def write(self, sql: str, *values: Value) -> list[Row]:
-        """Run one writing statement, committed on return; return what its `RETURNING` gives."""
-        async with self._writing:
-            return list(await self._connection.execute_fetchall(sql, values))
+        """Run one statement that writes little, committed on return; return what its `RETURNING` gives."""
+        return await self._writing.run(sql, values)
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[Transaction]:
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """Commit what is done inside, or nothing of it if an exception leaves the block."""
-        async with self._writing:
-            try:
-                await self._connection.execute_fetchall("BEGIN IMMEDIATE")
-                yield Transaction(self._connection)
-                await self._connection.execute_fetchall("COMMIT")
-            except BaseException:
-                # Also when cancelled while beginning or committing: nothing may stay open for the next.
-                with suppress(aiosqlite.OperationalError):
-                    await self._connection.execute_fetchall("ROLLBACK")
-                raise
+        return self._thread.transaction()
+
+    async def checkpoint(self) -> None:
+        """Take what was committed from the log into the file, so that the log can begin anew."""
+        await self._thread.run_alone(lambda connection: connection.execute("PRAGMA wal_checkpoint(PASSIVE)"))
+
+    async def finish(self) -> None:
+        """Return once nothing is being written any more."""
+        await self._writing.finish()
 
 
 @asynccontextmanager
@@ -79,25 +65,48 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
     Raises:
         StateOfAnotherVersion: the file is good, but not for this version.
     """
-    # At DEBUG aiosqlite writes every statement with its values into the log: keys, passwords, addresses.
-    logging.getLogger("aiosqlite").setLevel(logging.INFO)
-    await asyncio.to_thread(path.touch, mode=0o600)
-    async with aiosqlite.connect(path, isolation_level=None) as connection:
-        connection.row_factory = aiosqlite.Row
-        await connection.execute_fetchall("PRAGMA journal_mode = WAL")
-        # A power failure may cost this server its latest logins; an fsync would cost every request.
-        await connection.execute_fetchall("PRAGMA synchronous = NORMAL")
-        await connection.execute_fetchall(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MILLISECONDS}")
-        await connection.execute_fetchall("PRAGMA foreign_keys = ON")
-        await _check_version(connection, path)
-        await connection.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        yield Database(connection)
+    with ThreadPoolExecutor(1, thread_name_prefix="state") as executor:
+        thread = StateThread(
+            await asyncio.get_running_loop().run_in_executor(executor, _prepared, path), executor
+        )
+        try:
+            with closing(_connect(path, busy_timeout_seconds=0)) as connection:
+                # Only checkpoints wait for the disk: the thread makes them.
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+                database = Database(connection, thread)
+                yield database
+                await database.finish()
+        finally:
+            await thread.run(sqlite3.Connection.close)
 
 
-async def _check_version(connection: aiosqlite.Connection, path: Path) -> None:
-    (version,) = await connection.execute_fetchall("PRAGMA user_version")
-    (tables,) = await connection.execute_fetchall("SELECT count(*) FROM sqlite_schema")
-    if tables[0] and version[0] != SCHEMA_VERSION:
+def _connect(path: Path, *, busy_timeout_seconds: float = _BUSY_TIMEOUT_SECONDS) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
+    connection.row_factory = Row
+    # What was answered survives a crash of this process. A power failure may cost this server its latest
+    # moments; an fsync would cost every request.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _prepared(path: Path) -> sqlite3.Connection:
+    path.touch(mode=0o600)
+    connection = _connect(path)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        _check_version(connection, path)
+        connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables and version != SCHEMA_VERSION:
         raise StateOfAnotherVersion(
             f"{path} is of another version of this server: remove it, or name another"
         )

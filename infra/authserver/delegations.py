@@ -4,8 +4,9 @@ import json
 from dataclasses import dataclass
 
 from authcore.claims import format_scope, parse_scope
-from authserver.database import Database, Row, Transaction
+from authserver.database import Database
 from authserver.event_outbox import Cause, EventOutbox
+from authserver.state_thread import Row, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from authserver.database import Database, Transaction
+from authserver.database import Database
 from authserver.secret_values import new_identifier
 from authserver.settings import ReceiverSettings
+from authserver.state_thread import Transaction
 
 BATCH: Final = 100
 

@@ -4,11 +4,11 @@ from authcore.claims import format_scope
 from authcore.oauth2_types import GRANT_REFRESH_TOKEN, TokenResponse
 from authserver.access_tokens import AccessTokens
 from authserver.clients import Client
-from authserver.database import Transaction
 from authserver.delegations import Delegation, Delegations
 from authserver.refresh_tokens import RefreshTokens
 from authserver.secret_values import new_identifier
 from authserver.state import Server
+from authserver.state_thread import Transaction
 
 
 def new_delegation(

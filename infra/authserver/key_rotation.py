@@ -12,8 +12,9 @@ from typing import Final
 
 from joserfc.jwk import ECKey, RSAKey
 
-from authserver.database import Row, Transaction, open_database
+from authserver.database import open_database
 from authserver.settings import MAX_TOKEN_SECONDS, SigningAlgorithm
+from authserver.state_thread import Row, Transaction
 
 NOTICE_SECONDS: Final = 60
 """A running server has noticed a rotation within this time; until then it signs with the old key."""

@@ -8,16 +8,20 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, get_args
 
-from joserfc import jwt
+from joserfc import jws
 from joserfc.jwk import ECKey, Key, RSAKey, import_key
 
 from authcore.client_assertion import StaticKeys
 from authcore.clock import Clock
-from authserver.database import Database, Row
+from authserver.database import Database
 from authserver.key_rotation import RotationUnderWay, prepare, rotate
 from authserver.settings import SigningAlgorithm
+from authserver.state_thread import Row
+
+_REGISTRY: Final = jws.JWSRegistry(algorithms=get_args(SigningAlgorithm))
+_TO_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class SigningKeys:
         """Return a JWT with these claims and this `typ`."""
         signing = self.signing()
         header = {"alg": signing.algorithm, "kid": signing.key.kid, "typ": token_type}
-        return jwt.encode(header, dict(claims), signing.key, algorithms=[signing.algorithm])
+        return jws.serialize_compact(header, _TO_JSON(claims), signing.key, registry=_REGISTRY)
 
     def signing(self) -> SigningKey:
         """Return the key that signs now."""

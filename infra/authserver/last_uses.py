@@ -18,10 +18,8 @@ class LastUses:
         """Write down what was noted since the last time."""
         noted, self._noted = self._noted, {}
         async with self._database.transaction() as transaction:
-            for delegation_id, used_at in noted.items():
-                await transaction.run(
-                    "INSERT INTO delegation_uses (delegation_id, used_at) VALUES (?, ?)"
-                    " ON CONFLICT DO UPDATE SET used_at = excluded.used_at",
-                    delegation_id,
-                    used_at,
-                )
+            await transaction.run_for_each(
+                "INSERT INTO delegation_uses (delegation_id, used_at) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET used_at = excluded.used_at",
+                list(noted.items()),
+            )

@@ -6,8 +6,9 @@ from typing import Any, cast
 
 from authserver.client_metadata import AcceptedMetadata
 from authserver.clients import Client, client_of
-from authserver.database import Database, Row
+from authserver.database import Database
 from authserver.secret_values import new_identifier, new_secret, secret_hash
+from authserver.state_thread import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Which resource a client means (RFC 8707 §2)."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from urllib.parse import urlsplit, urlunsplit
 
 from authcore.errors import InvalidTarget
 
 
-def requested_audience(requested: list[str], allowed: Iterable[str], *, default: str) -> str:
+def requested_audience(requested: list[str], allowed: Collection[str], *, default: str) -> str:
     """Return the audience that a request's `resource` parameters name.
 
     Upper case in scheme and host, and one slash at the end, make no difference (MCP authorization,
@@ -20,6 +20,8 @@ def requested_audience(requested: list[str], allowed: Iterable[str], *, default:
     Raises:
         InvalidTarget: unknown, not for this client, or more than one.
     """
+    if len(requested) == 1 and requested[0] in allowed:
+        return requested[0]
     names = {_normal(audience): audience for audience in allowed}
     if not requested:
         requested = [default]

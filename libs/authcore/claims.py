@@ -121,7 +121,11 @@ def audience_of(claims: Mapping[str, Any]) -> frozenset[str]:
 
 def first_claim(claims: Mapping[str, Any], names: tuple[str, ...]) -> object:
     """Return the first of the named claims that is present, or nothing."""
-    return next((value for name in names if (value := _claim(claims, name)) is not None), None)
+    for name in names:
+        value = _claim(claims, name)
+        if value is not None:
+            return value
+    return None
 
 
 def first_text(claims: Mapping[str, Any], names: tuple[str, ...]) -> str | None:

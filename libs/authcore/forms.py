@@ -16,6 +16,9 @@ class Form:
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         self._pairs = [(name, value) for name, value in pairs if value]
+        self._values: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            self._values.setdefault(name, []).append(value)
 
     def get(self, name: str) -> str | None:
         """Return the one value.
@@ -23,10 +26,12 @@ class Form:
         Raises:
             InvalidRequest: the parameter is there more than once.
         """
-        values = self.get_all(name)
+        values = self._values.get(name)
+        if values is None:
+            return None
         if len(values) > 1:
             raise InvalidRequest(f"The parameter {name} must not be repeated")
-        return values[0] if values else None
+        return values[0]
 
     def require(self, name: str) -> str:
         """Return the one value.
@@ -41,7 +46,7 @@ class Form:
 
     def get_all(self, name: str) -> list[str]:
         """Return every value, for parameters that may repeat (`audience`, `resource`: RFC 8693 §2.1)."""
-        return [value for key, value in self._pairs if key == name]
+        return list(self._values.get(name, ()))
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._pairs)

@@ -1,11 +1,12 @@
 """JWT validation for one issuer and one audience (RFC 7519 §7.2, RFC 9068 §4, RFC 8725)."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from joserfc import jws, jwt
+from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import Key
 
@@ -103,26 +104,35 @@ class TokenValidator:
         """
         if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
             raise InvalidToken("The token is malformed")
-        header = self._header(token)
+        signed = self._parsed(token)
+        header = signed.headers()
         alg, kid = self._algorithm(header), header.get("kid")
         if kid is not None and not isinstance(kid, str):
             raise InvalidToken("The token is malformed")
-        key = await self._keys.key_for(kid, alg)
-        try:
-            claims = jwt.decode(token, key, algorithms=[alg], registry=self._registry).claims
-        except (JoseError, ValueError, TypeError, RecursionError) as error:
-            raise BadSignature("The token's signature is invalid", reason=type(error).__name__) from None
+        claims = self._verified(signed, await self._keys.key_for(kid, alg))
         if claims.get("iss") != self._profile.issuer:
             raise WrongIssuer("The token is from another issuer")
         if not audience_of(claims) & self._profile.audience:
             raise WrongAudience("The token is for another audience")
         return claims
 
-    def _header(self, token: str) -> Mapping[str, Any]:
+    def _parsed(self, token: str) -> jws.CompactSignature:
         try:
-            return jws.extract_compact(token.encode("ascii"), registry=self._registry).headers()
+            return jws.extract_compact(token.encode("ascii"), registry=self._registry)
         except (JoseError, ValueError, TypeError, RecursionError) as error:
             raise InvalidToken("The token is malformed", reason=type(error).__name__) from None
+
+    def _verified(self, signed: jws.CompactSignature, key: Key) -> Mapping[str, Any]:
+        """Return the claims, which are not looked at before the signature over them is good."""
+        try:
+            if not jws.validate_compact(signed, key, registry=self._registry):
+                raise BadSignature("The token's signature is invalid")
+            claims: object = json.loads(signed.payload)
+        except (JoseError, ValueError, TypeError, RecursionError) as error:
+            raise BadSignature("The token's signature is invalid", reason=type(error).__name__) from None
+        if not isinstance(claims, dict):
+            raise BadSignature("The token's signature is invalid", reason="no JSON object")
+        return cast("dict[str, Any]", claims)
 
     def _algorithm(self, header: Mapping[str, Any]) -> str:
         alg = header.get("alg")
