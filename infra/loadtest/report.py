@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
+from loadtest.yardstick import verification_microseconds
+
 PACKAGES: Final = ("uvicorn", "fastapi", "starlette", "joserfc", "cryptography")
 
 
@@ -88,6 +90,7 @@ def machine() -> dict[str, str]:
     return {
         "cores": str(os.cpu_count()),
         "processor": _processor(),
+        "one ES256 verification": f"{verification_microseconds():.0f} µs",
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         **{name: version(name) for name in PACKAGES},
