@@ -22,6 +22,7 @@ from authcore.telemetry import fastapi_telemetry
 from token_broker import operator_endpoints, revocation_endpoints
 from token_broker.announcements import Announcements
 from token_broker.client_auth import ClientAuthentication
+from token_broker.cluster import cluster_client, service_accounts
 from token_broker.delegation_list import DelegationList
 from token_broker.delegations import CacheResult, DelegationStore
 from token_broker.exchange import Exchange, exchange_response, parse_exchange
@@ -33,6 +34,7 @@ from token_broker.refusals import add_refusals
 from token_broker.revocation import PushedEvents, Revocation
 from token_broker.sealing import Sealer
 from token_broker.sealing_ring import LivingRing
+from token_broker.service_accounts import ServiceAccounts
 from token_broker.settings import Settings
 from token_broker.single_flight import ReplicaLocks
 from token_broker.state import Broker, State, broker_of
@@ -83,6 +85,7 @@ def create_app(
     client = pooled_client(
         timeout_seconds=settings.http_timeout_seconds, transport=transport, ca_file=settings.ca_file
     )
+    cluster = cluster_client(settings, transport)
     redis = redis or connect(
         settings.redis_url.get_secret_value(),
         tls=settings.redis_tls,
@@ -100,13 +103,15 @@ def create_app(
         deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS,
         now=now,
     )
-    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, ahead, now)
+    workloads = service_accounts(settings, cluster, now=now)
+    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, ahead, workloads, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(redis.aclose)
             await stack.enter_async_context(client)
+            await stack.enter_async_context(cluster)
             for listener in (feed, locks):
                 url = settings.redis_url.get_secret_value()
                 await stack.enter_async_context(listener.listening(url, tls=settings.redis_tls))
@@ -145,6 +150,7 @@ def _broker(
     feed: DelegationFeed,
     locks: ReplicaLocks,
     ahead: RefreshAhead,
+    workloads: ServiceAccounts | None,
     now: Clock,
 ) -> Broker:
     profile = load_profile(settings.profile)
@@ -173,7 +179,7 @@ def _broker(
         frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, "j", now=now).first_use
     )
     return Broker(
-        clients=ClientAuthentication(callers, verifier),
+        clients=ClientAuthentication(callers, verifier, workloads),
         introspection=introspection,
         exchange=Exchange(
             introspection, store, upstream.server, targets, profile, feed, locks, ahead, now=now

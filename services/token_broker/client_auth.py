@@ -20,6 +20,7 @@ from authcore.errors import (
 )
 from authcore.forms import Form
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
+from token_broker.service_accounts import ServiceAccounts
 
 Right = Literal["read", "revoke"]
 """What operators may do: see delegations, end them."""
@@ -73,9 +74,15 @@ class OperatorsOnly(AccessDenied):
 class ClientAuthentication:
     """Turns the client assertion of a request into a `Caller`."""
 
-    def __init__(self, callers: Mapping[str, Caller], verifier: ClientAssertionVerifier) -> None:
+    def __init__(
+        self,
+        callers: Mapping[str, Caller],
+        verifier: ClientAssertionVerifier,
+        service_accounts: ServiceAccounts | None,
+    ) -> None:
         self._callers = callers
         self._verifier = verifier
+        self._service_accounts = service_accounts
 
     async def authenticate(self, request: Request, form: Form) -> Caller:
         """Return the caller that this request proves to come from.
@@ -92,11 +99,7 @@ class ClientAuthentication:
         if form.get("client_secret") is not None:
             raise InvalidRequest("More than one way of client authentication")
         claimed = form.get("client_id")
-        caller = self._claimed(assertion)
-        if claimed not in (None, caller.client_id):
-            raise InvalidClient(NOT_ACCEPTABLE, reason="client_id differs from sub")
-        await self._verifier.verify(assertion, caller.client_id, caller.keys)
-        return caller
+        return await self._proven(assertion, claimed)
 
     async def authenticate_operator(self, request: Request, right: Right) -> Caller:
         """Return the operator whose client assertion is the bearer token of this request.
@@ -111,16 +114,24 @@ class ClientAuthentication:
             assertion = bearer_token(request.scope["headers"])
         except (MissingCredentials, InvalidToken) as error:
             raise OperatorUnknown("Authenticate with a client assertion", reason=error.reason) from None
-        caller = self._claimed(assertion)
-        await self._verifier.verify(assertion, caller.client_id, caller.keys)
+        caller = await self._proven(assertion)
         if right not in caller.rights:
             raise OperatorsOnly(f"This client may not {right} other people's delegations")
         return caller
 
-    def _claimed(self, assertion: str) -> Caller:
-        client_id = claimed_client(assertion)
-        caller = None if client_id is None else self._callers.get(client_id)
+    async def _proven(self, assertion: str, client_id: str | None = None) -> Caller:
+        """Return the caller that the assertion proves, and that the request names if it names one."""
+        subject = claimed_client(assertion)
+        accounts = self._service_accounts
+        workload = None if accounts is None else accounts.client_of(subject)
+        caller = self._callers.get(workload or subject or "")
         # One answer for unknown clients and bad proofs: neither is told which it is.
-        if caller is None:
+        if caller is None or subject is None:
             raise InvalidClient(NOT_ACCEPTABLE, reason="unknown client")
+        if client_id not in (None, caller.client_id):
+            raise InvalidClient(NOT_ACCEPTABLE, reason="client_id is another's")
+        if accounts is not None and workload is not None:
+            await accounts.verify(assertion, subject)
+        else:
+            await self._verifier.verify(assertion, caller.client_id, caller.keys)
         return caller

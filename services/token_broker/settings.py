@@ -1,6 +1,7 @@
 """`BROKER_*`: what the broker is told by its environment."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Self, cast
@@ -17,7 +18,9 @@ from authcore.redis_settings import RedisSettings
 from authcore.secret_settings import given_or_from_file
 from token_broker.client_auth import RIGHTS, Right
 from token_broker.profiles import Profile, load_profile
+from token_broker.service_accounts import clients_of
 
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -26,7 +29,10 @@ class CallerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    jwks: dict[str, Any] = Field(description="its public keys (RFC 7517 §5)")
+    jwks: dict[str, Any] | None = Field(default=None, description="its public keys (RFC 7517 §5)")
+    service_accounts: frozenset[str] = Field(
+        default=frozenset(), description="Kubernetes service accounts that are this caller"
+    )
     resource: str = Field(default="", description="the audience a subject token must have")
     audiences: frozenset[str] = Field(default=frozenset(), description="targets it may exchange for")
     scopes: frozenset[str] = Field(default=frozenset(), description="scopes it may exchange for")
@@ -43,7 +49,9 @@ class CallerSettings(BaseModel):
 
     @field_validator("jwks")
     @classmethod
-    def _has_public_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
+    def _has_public_keys(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        if value is None:
+            return value
         entries: object = value.get("keys")
         keys = parse_key_set(json.dumps(value).encode())
         if not isinstance(entries, list) or len(keys) != len(cast("list[object]", entries)):
@@ -63,8 +71,17 @@ class CallerSettings(BaseModel):
             raise ValueError('must not contain spaces, quotes, "|" or backslashes')
         return value
 
+    @field_validator("service_accounts")
+    @classmethod
+    def _are_service_accounts(cls, value: frozenset[str]) -> frozenset[str]:
+        if not all(_SERVICE_ACCOUNT.fullmatch(name) for name in value):
+            raise ValueError("must be system:serviceaccount:<namespace>:<name>")
+        return value
+
     @model_validator(mode="after")
     def _may_do_something(self) -> Self:
+        if self.jwks is None and not self.service_accounts:
+            raise ValueError("needs jwks or service_accounts: how else would it prove who it is?")
         if not self.resource and (self.audiences or self.scopes or not self.operator):
             raise ValueError("needs a resource: only an operator does without")
         return self
@@ -122,6 +139,20 @@ class Settings(RedisSettings):
         default={},
         validate_default=True,
         description="JSON: client id -> {jwks, resource, audiences, scopes, operator}",
+    )
+    service_account_issuer: str = Field(
+        default="", description="the Kubernetes cluster whose service accounts are callers, as in their `iss`"
+    )
+    service_account_jwks_uri: str = Field(
+        default="",
+        description="where it publishes its keys, such as https://kubernetes.default.svc/openid/v1/jwks",
+    )
+    service_account_jwks_file: Path | None = Field(default=None, description="its keys, without asking")
+    service_account_token_file: Path | None = Field(
+        default=None, description="our own token for asking, read each time"
+    )
+    service_account_ca_file: Path | None = Field(
+        default=None, description="PEM of the authority of the cluster's API"
     )
     clock_skew_seconds: int = Field(default=30, ge=0, le=300)
     cache_leeway_seconds: int = Field(
@@ -187,6 +218,23 @@ class Settings(RedisSettings):
         if not any(caller.resource for caller in value.values()):
             raise ValueError("nobody may ask this broker for tokens")
         return value
+
+    @model_validator(mode="after")
+    def _knows_the_cluster(self) -> Self:
+        accounts = clients_of({name: caller.service_accounts for name, caller in self.callers.items()})
+        sources = (self.service_account_jwks_uri, self.service_account_jwks_file)
+        if accounts and (not self.service_account_issuer or sum(map(bool, sources)) != 1):
+            raise ValueError(
+                "service_accounts need BROKER_SERVICE_ACCOUNT_ISSUER, and BROKER_SERVICE_ACCOUNT_JWKS_URI "
+                "or BROKER_SERVICE_ACCOUNT_JWKS_FILE"
+            )
+        if urlsplit(self.service_account_jwks_uri).scheme not in ("", "https") and not self.allow_plain_http:
+            raise ValueError(
+                "BROKER_SERVICE_ACCOUNT_JWKS_URI must be https (or BROKER_ALLOW_PLAIN_HTTP=true)"
+            )
+        if self.service_account_jwks_file is not None:
+            parse_key_set(self.service_account_jwks_file.read_bytes())
+        return self
 
     @field_validator("client_key", "assertion_key")
     @classmethod

@@ -128,7 +128,7 @@ def caller_of(client_id: str, settings: CallerSettings, profile: Profile) -> Cal
     """Return the caller that the settings describe."""
     return Caller(
         client_id=client_id,
-        keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode()))),
+        keys=StaticKeys(list(parse_key_set(json.dumps(settings.jwks).encode())) if settings.jwks else []),
         resource=resource_audiences(settings.resource, profile) if settings.resource else frozenset(),
         audiences=settings.audiences,
         scopes=settings.scopes,
