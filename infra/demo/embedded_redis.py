@@ -1,15 +1,17 @@
-"""A Redis of our own for one run: on loopback, behind a random password, without a file of data."""
+"""A Redis of our own for one run: on loopback, each service a user of its own, without a file of data."""
 
 import asyncio
 import importlib.util
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from demo.keys import secret, write_private
 from demo.ports import HOST
+from demo.redis_users import ADMIN, CONFIGURATION, acl_file
 
 ANSWER_TIMEOUT_SECONDS: Final = 1.0
 
@@ -46,18 +48,19 @@ def find_server() -> Path:
     raise NoRedisError
 
 
-def new_password() -> str:
-    """Return a password that is safe in a URL and in Redis' configuration language."""
-    return secret()
+def new_passwords(*services: str) -> dict[str, str]:
+    """Return a password for each, and for the administrator, that is safe in a URL."""
+    return {user: secret() for user in (ADMIN, *services)}
 
 
-def write_configuration(directory: Path, *, port: int, password: str) -> Path:
-    """Write the server's configuration, which is private because of the password, and return its path."""
+def write_configuration(directory: Path, *, port: int, passwords: Mapping[str, str]) -> Path:
+    """Write the server's configuration and its users, both private, and return the former's path."""
+    users = write_private(directory / "users.acl", acl_file(passwords))
     lines = (
+        f"include {CONFIGURATION}",
         f"bind {HOST}",
         f"port {port}",
-        "protected-mode yes",
-        f"requirepass {password}",
+        f"aclfile {users}",
         f"dir {directory}",
         'save ""',
         "appendonly no",
@@ -67,12 +70,12 @@ def write_configuration(directory: Path, *, port: int, password: str) -> Path:
 
 
 async def answers(port: int, password: str) -> bool:
-    """Tell whether the server accepts the password and answers a PING."""
+    """Tell whether the server accepts the administrator's password and answers a PING."""
     try:
         async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
-                writer.write(f"AUTH {password}\r\nPING\r\n".encode("ascii"))
+                writer.write(f"AUTH {ADMIN} {password}\r\nPING\r\n".encode("ascii"))
                 return await reader.readline() == b"+OK\r\n" and await reader.readline() == b"+PONG\r\n"
             finally:
                 writer.close()

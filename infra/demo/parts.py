@@ -145,11 +145,12 @@ class Secrets:
     operator_key: Path
     operator_public_key: dict[str, Any]
     sealing_key: Path
-    redis_url: Path
+    redis_urls: Mapping[str, Path]
+    """By part: each is a user of its own."""
     admin_password: Path
 
     @classmethod
-    def create(cls, directory: Path, *, redis_url: str) -> "Secrets":
+    def create(cls, directory: Path, *, redis_urls: Mapping[str, str]) -> "Secrets":
         """Make new keys in the directory."""
         broker, gateway = keys.signing_key(BROKER_CLIENT), keys.signing_key(GATEWAY_CLIENT)
         operator = keys.signing_key(OPERATOR_CLIENT)
@@ -161,7 +162,10 @@ class Secrets:
             keys.write_jwk(directory / OPERATOR_KEY, operator),
             keys.public_part(operator),
             keys.write_private(directory / "sealing-key", keys.secret()),
-            keys.write_private(directory / "redis-url", redis_url),
+            {
+                part: keys.write_private(directory / f"{part}-redis-url", url)
+                for part, url in redis_urls.items()
+            },
             keys.write_private(directory / ADMIN_PASSWORD, keys.secret()),
         )
 
@@ -206,7 +210,7 @@ def environments(
             "BROKER_TOKEN_ENDPOINT": addresses.issuer_here + "/token",
             "BROKER_CLIENT_ID": BROKER_CLIENT,
             "BROKER_CLIENT_KEY_FILE": str(secrets.broker_key),
-            "BROKER_REDIS_URL_FILE": str(secrets.redis_url),
+            "BROKER_REDIS_URL_FILE": str(secrets.redis_urls[BROKER]),
             "BROKER_SEALING_KEY_FILE": str(secrets.sealing_key),
             "BROKER_CALLERS": json.dumps({GATEWAY_CLIENT: gateway, OPERATOR_CLIENT: operator}),
         },
@@ -224,7 +228,7 @@ def environments(
             "GATEWAY_BROKER_URL": addresses.broker,
             "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
             "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
-            "GATEWAY_REDIS_URL_FILE": str(secrets.redis_url),
+            "GATEWAY_REDIS_URL_FILE": str(secrets.redis_urls[GATEWAY]),
             "GATEWAY_API_URL": addresses.here(STOCKS),
             "GATEWAY_API_AUDIENCE": API_AUDIENCE,
             "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),

@@ -17,6 +17,8 @@ from demo import embedded_redis, tls
 from demo.network import Network
 from demo.parts import (
     AGENT,
+    BROKER,
+    GATEWAY,
     MODULES,
     REDIS,
     USUAL_PORTS,
@@ -26,6 +28,7 @@ from demo.parts import (
 )
 from demo.ports import HOST, Ports
 from demo.processes import Minder, PartProcess, stop_all
+from demo.redis_users import ADMIN
 from demo.tls import TlsOptions
 
 STOP_GRACE_SECONDS: Final = 2.4
@@ -199,16 +202,19 @@ def _composed(
         name: _port(ports, name, options)
         for name in (*MODULES, *((REDIS,) if own_redis else ()), *((AGENT,) if options.tls else ()))
     }
-    password = embedded_redis.new_password() if own_redis else None
-    redis_url = options.redis_url or f"redis://:{password}@{HOST}:{numbers[REDIS]}/0"
+    passwords = embedded_redis.new_passwords(BROKER, GATEWAY) if own_redis else {}
+
+    def redis_url(user: str) -> str:
+        return options.redis_url or f"redis://{user}:{passwords[user]}@{HOST}:{numbers[REDIS]}/0"
+
     certificates = options.tls.certificates(directory) if options.tls else None
     addresses = Addresses.on(
         numbers,
-        redis=redis_url,
+        redis=redis_url(ADMIN),
         ca=certificates.authority if certificates else None,
         names=options.tls.names if options.tls else None,
     )
-    secrets = Secrets.create(directory, redis_url=redis_url)
+    secrets = Secrets.create(directory, redis_urls={user: redis_url(user) for user in (BROKER, GATEWAY)})
     logs = options.logs or directory
     logs.mkdir(parents=True, exist_ok=True)
 
@@ -216,8 +222,10 @@ def _composed(
         given = {**environment, **options.extra.get(name, {})}
         processes[name] = PartProcess(name, arguments, given, logs / f"{name}.log", url, group)
 
-    if server is not None and password is not None:
-        configuration = embedded_redis.write_configuration(directory, port=numbers[REDIS], password=password)
+    if server is not None:
+        configuration = embedded_redis.write_configuration(
+            directory, port=numbers[REDIS], passwords=passwords
+        )
         add(REDIS, (str(server), str(configuration)), {}, f"redis://{HOST}:{numbers[REDIS]}")
     modules = {**MODULES, AGENT: tls.MODULE}
     told = environments(addresses, secrets, numbers, directory=directory, log_level=options.log_level)
@@ -225,7 +233,7 @@ def _composed(
         told = tls.over_tls(told, addresses, certificates, log_level=options.log_level)
     for name, environment in told.items():
         add(name, (sys.executable, "-m", modules[name]), environment, addresses.here(name))
-    return Stack(addresses, directory, processes, password, options.start_timeout_seconds)
+    return Stack(addresses, directory, processes, passwords.get(ADMIN), options.start_timeout_seconds)
 
 
 def _port(ports: Ports, name: str, options: StackOptions) -> int:
