@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check asyncapi attacks conformance keycloak bench-authserver fmt clean
+.PHONY: help demo test check asyncapi attacks failures conformance keycloak bench-authserver fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -33,6 +33,9 @@ keycloak: .venv/.development ## the journey against a real Keycloak (needs Java 
 
 asyncapi: .venv/.development ## write docs/asyncapi.json, what the price streams carry
 	@$(BIN)/python -m stocks.asyncapi docs/asyncapi.json
+
+failures: .venv/.development ## write docs/failures.md from the tests of what fails
+	@$(BIN)/python -m tests.failures
 
 attacks: .venv/.development ## write docs/attacks.md from the attack suite
 	@$(BIN)/python -m tests.attacks

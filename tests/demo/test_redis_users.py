@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from redis import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
 from demo.redis_users import TEMPLATE, Passwords, acl_file
-from redis import Redis
 from tests.support.redis_server import RedisServer
 
 USERS = [line.split()[1] for line in TEMPLATE.read_text().splitlines()][1:]
