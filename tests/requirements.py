@@ -104,6 +104,10 @@ REQUIREMENTS: Final[dict[str, Requirement]] = {
         "https://www.rfc-editor.org/rfc/rfc8705#section-3",
         "A certificate-bound token needs its certificate, which a trusted proxy alone may name (RFC 9440)",
     ),
+    "rate-limits": Requirement(
+        "https://www.rfc-editor.org/rfc/rfc6585#section-4",
+        "Who calls too often, in all replicas together, gets 429 with Retry-After and RateLimit",
+    ),
     "both-eras": Requirement(
         MCP + "transports/streamable-http", "Clients of 2026-07-28 and of 2025 are served on one endpoint"
     ),

@@ -11,7 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from authcore.clock import Clock, system_clock
+from authcore.clock import Clock, monotonic, system_clock
 from authcore.http_client import pooled_client
 from authcore.redis_client import BoundedRedis, connect
 from authcore.service import RequestLimits, health_routes
@@ -20,6 +20,9 @@ from mcp_gateway.approvals.assembly import create_approvals
 from mcp_gateway.approvals.gate import Gate
 from mcp_gateway.guard import Guard
 from mcp_gateway.identity import create_identity
+from mcp_gateway.limit_buckets import SharedBuckets
+from mcp_gateway.limiter import Limiter
+from mcp_gateway.limits import Limits
 from mcp_gateway.metadata import metadata_routes
 from mcp_gateway.server import create_server
 from mcp_gateway.server_card import discovery_routes
@@ -82,6 +85,12 @@ def create_app(
         refusals=identity.refusals,
         hosts=settings.hosts,
         origins=settings.allowed_origins,
+        limits=Limits(settings.call_limits),
+        limiter=Limiter(
+            None if redis is None else SharedBuckets(redis),
+            refuse_without_redis=settings.limits_without_redis == "refuse",
+            now=monotonic,
+        ),
         deadline_seconds=settings.request_deadline_seconds,
     )
 
@@ -125,7 +134,7 @@ def create_app(
 
 
 def _redis(settings: Settings) -> BoundedRedis | None:
-    """Return what replicas share, if there is anything: which proofs were used, and what users approved."""
+    """Return what replicas share, if anything: used proofs, calls that were counted, what users approved."""
     url = settings.redis_url.get_secret_value()
     if not url:
         return None

@@ -14,6 +14,7 @@ from mcp_gateway.broker import Answer, Broker, fingerprint
 from mcp_gateway.caller import Caller
 from mcp_gateway.memory import TokenMemory
 from mcp_gateway.possession import Possession
+from mcp_gateway.strangers import Strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,12 @@ class Authenticator:
         broker: Broker,
         validator: TokenValidator,
         possession: Possession,
+        strangers: Strangers,
         memory: TokenMemory[bytes, Known],
         feed: DelegationFeed | None,
     ) -> None:
         self._possession = possession
+        self._strangers = strangers
         self._broker = broker
         self._validator = validator
         self._memory = memory
@@ -51,9 +54,10 @@ class Authenticator:
         Raises:
             InvalidToken: it is not acceptable, or not in these hands.
             InvalidDPoPProof: the proof that must come with it proves nothing.
+            TooManyRequests: it is unknown, and too many unknown ones came from there.
             TemporarilyUnavailable: it could not be checked. Never a reason to let it pass.
         """
-        known = await self._known(presented.token)
+        known = await self._known(presented.token, scope)
         await self._possession.check(scope, presented, known.token.confirmation)
         caller = Caller(known.token, presented, known.delegation)
         self.recheck(caller)
@@ -79,11 +83,20 @@ class Authenticator:
         if self._feed is not None and self._feed.is_revoked(caller.delegation):
             raise InvalidToken("The access token is expired, revoked or unknown", reason="revoked meanwhile")
 
-    async def _known(self, token: str) -> Known:
+    async def _known(self, token: str, scope: Scope | None = None) -> Known:
         # A token has one binding for all its life, so its fingerprint stands for that as well.
         key = fingerprint(token)
         known = self._memory.get(key)
-        return known or await self._verifying.run(key, lambda: self._verify(key, token))
+        return known or await self._ask(key, token, scope)
+
+    async def _ask(self, key: bytes, token: str, scope: Scope | None) -> Known:
+        """Verify a token that is not known, unless too many of its address were refused lately."""
+        bucket = None if scope is None else self._strangers.require_room(scope)
+        try:
+            return await self._verifying.run(key, lambda: self._verify(key, token))
+        except InvalidToken:
+            self._strangers.count(bucket)
+            raise
 
     async def _verify(self, key: bytes, presented: str) -> Known:
         asked = self._memory.ticket()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import httpx
 
 from authcore.client_assertion import ClientAssertionSigner
-from authcore.clock import Clock
+from authcore.clock import Clock, monotonic
 from authcore.delegation_feed import DelegationFeed
 from authcore.dpop import DPoPProofs
 from authcore.dpop_nonces import DerivedNonces
@@ -22,6 +22,7 @@ from mcp_gateway.possession import Possession
 from mcp_gateway.proxies import TrustedProxies
 from mcp_gateway.refusals import Refusals
 from mcp_gateway.settings import Settings
+from mcp_gateway.strangers import Strangers
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,17 @@ def create_identity(
     broker = _broker(settings, client, feed, now)
     key = settings.dpop_nonce_key.get_secret_value()
     nonces = DerivedNonces(key, now=now) if key else None
-    possession = _possession(settings, redis, nonces, now)
-    authenticator = _authenticator(settings, broker, jwks, possession, feed, now)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    possession = _possession(settings, redis, proxies, nonces, now)
+    strangers = Strangers(settings.refused_tokens_per_minute, proxies, now=monotonic)
+    validator = _validator(settings, jwks, now)
+    memory = TokenMemory[bytes, Known](
+        max_entries=settings.memory_entries,
+        max_age_seconds=settings.memory_age_seconds,
+        feed=feed,
+        now=now,
+    )
+    authenticator = Authenticator(broker, validator, possession, strangers, memory, feed)
     refusals = Refusals(
         metadata_url(settings), dpop=redis is not None, dpop_only=settings.dpop_required, nonces=nonces
     )
@@ -61,7 +71,11 @@ def create_identity(
 
 
 def _possession(
-    settings: Settings, redis: BoundedRedis | None, nonces: DerivedNonces | None, now: Clock
+    settings: Settings,
+    redis: BoundedRedis | None,
+    proxies: TrustedProxies,
+    nonces: DerivedNonces | None,
+    now: Clock,
 ) -> Possession:
     proofs = (
         None
@@ -70,7 +84,7 @@ def _possession(
     )
     return Possession(
         proofs,
-        TrustedProxies(settings.trusted_proxies),
+        proxies,
         urls=settings.audience,
         required=settings.bound_tokens_required,
     )
@@ -88,14 +102,7 @@ def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed 
     return Broker(client, settings.broker_url, signer, now=now, exchanged=exchanged)
 
 
-def _authenticator(
-    settings: Settings,
-    broker: Broker,
-    jwks: JwksClient,
-    possession: Possession,
-    feed: DelegationFeed | None,
-    now: Clock,
-) -> Authenticator:
+def _validator(settings: Settings, jwks: JwksClient, now: Clock) -> TokenValidator:
     profile = TokenProfile(
         issuer=settings.issuer,
         audience=settings.audience,
@@ -103,10 +110,4 @@ def _authenticator(
         token_types=frozenset({"at+jwt"}),
         clock_skew_seconds=settings.clock_skew_seconds,
     )
-    memory = TokenMemory[bytes, Known](
-        max_entries=settings.memory_entries,
-        max_age_seconds=settings.memory_age_seconds,
-        feed=feed,
-        now=now,
-    )
-    return Authenticator(broker, TokenValidator(profile, jwks, now=now), possession, memory, feed)
+    return TokenValidator(profile, jwks, now=now)

@@ -1,6 +1,6 @@
-"""A refusal as agents see it: status, challenge and when to come back (RFC 6750 §3, RFC 9449 §7.1)."""
+"""What agents see of a refusal: status, challenge, when to come back (RFC 6750, RFC 9449, RFC 6585)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from authcore.errors import (
     TemporarilyUnavailable,
 )
 from authcore.oauth2_types import NO_STORE, ErrorResponse
+from mcp_gateway.limiter import TooManyRequests
+from mcp_gateway.limits import Bucket
 from mcp_gateway.policy import INITIAL_SCOPE
 
 
@@ -81,3 +83,28 @@ def too_late(message: Mapping[str, Any]) -> Response:
     }
     document = {"jsonrpc": "2.0", "id": given if isinstance(given, str | int) else None, "error": error}
     return JSONResponse(document, 504)
+
+
+def rate_limit_headers(buckets: Iterable[Bucket], shown: Iterable[str]) -> list[tuple[bytes, bytes]]:
+    """Return `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
+    policy = ", ".join(bucket.limit.policy for bucket in buckets)
+    state = ", ".join(item for item in shown if item)
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", state.encode())] if policy else []
+
+
+def too_many(error: TooManyRequests) -> Response:
+    """Return 429 that names the limit (RFC 9457, with the type that the draft registers)."""
+    seconds = str(error.retry_after_seconds)
+    document = {
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "title": "Too Many Requests",
+        "status": 429,
+        "detail": f"The limit {error.limit.name} is used up. Try again in {seconds} s, and less often",
+        "violated-policies": [error.limit.name],
+    }
+    headers = {
+        "retry-after": seconds,
+        "ratelimit-policy": error.limit.policy,
+        "ratelimit": f'"{error.limit.name}";r=0;t={seconds}',
+    }
+    return JSONResponse(document, 429, headers, media_type="application/problem+json")

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
@@ -15,6 +15,7 @@ from authcore.key_ring import parse_ring
 from authcore.redis_settings import RedisSettings
 from authcore.secret_settings import given_or_from_file
 from mcp_gateway.hosts import normal_host, normal_url
+from mcp_gateway.limits import Limit
 from mcp_gateway.memory import UNANNOUNCED_SECONDS
 from mcp_gateway.proxies import TrustedProxies
 
@@ -121,6 +122,21 @@ class Settings(RedisSettings):
         "else 5: then it is the longest a revoked token can still pass here",
     )
     memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
+    limits: frozenset[str] = Field(
+        default=frozenset({"delegation 1200/minute", "client 60000/minute"}),
+        description="how often may be called, as a JSON array: by one delegation, by all of one client, or "
+        "one tool by one delegation ('tool:place-order 20/hour'); per second, minute, hour or day",
+    )
+    limits_without_redis: Literal["local", "refuse"] = Field(
+        default="local",
+        description="while Redis is away: `local` has each replica count by itself, `refuse` answers 503",
+    )
+    refused_tokens_per_minute: int = Field(
+        default=300,
+        ge=0,
+        description="how many tokens of one address may be refused before its unknown tokens get 429; "
+        "0 for any number",
+    )
     request_deadline_seconds: float = Field(
         default=30.0,
         gt=0,
@@ -150,6 +166,13 @@ class Settings(RedisSettings):
         if not isinstance(document, dict):
             raise ValueError("does not hold a JWK")
         ClientAssertionSigner("", cast("dict[str, Any]", document), now=system_clock)
+        return value
+
+    @field_validator("limits")
+    @classmethod
+    def _are_limits(cls, value: frozenset[str]) -> frozenset[str]:
+        for text in value:
+            Limit.parse(text)
         return value
 
     @field_validator("trusted_proxies")
@@ -198,6 +221,12 @@ class Settings(RedisSettings):
         if self.approval_client_id and missing:
             raise ValueError(f"GATEWAY_APPROVAL_CLIENT_ID needs {', '.join(missing)} as well")
         return self
+
+    @property
+    def call_limits(self) -> tuple[Limit, ...]:
+        """The limits, the strictest first."""
+        limits = map(Limit.parse, self.limits)
+        return tuple(sorted(limits, key=lambda limit: (limit.quota / limit.window_seconds, limit.name)))
 
     @property
     def dpop_required(self) -> bool:
