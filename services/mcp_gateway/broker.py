@@ -73,7 +73,7 @@ class Broker:
         self._signer = signer
         self._now = now
         self._exchanged = exchanged
-        self._exchanging = SingleFlight[ExchangeKey, Answer]()
+        self._exchanging = SingleFlight[tuple[ExchangeKey, bool], Answer]()
 
     async def introspect(self, token: str) -> Answer:
         """Return the JWT behind an opaque token. It is not verified here.
@@ -84,7 +84,7 @@ class Broker:
             TemporarilyUnavailable: nobody could say.
         """
         form = {"token": token, "token_type_hint": "access_token"}
-        response = await self._post("/introspect", form, accept=MEDIA_TYPE_JWT)
+        response = await self._post("/introspect", form, headers={"accept": MEDIA_TYPE_JWT})
         if response.status == 204:
             raise InvalidToken(OVER)
         _raise_if_over(response)
@@ -95,8 +95,12 @@ class Broker:
         except UnicodeDecodeError:
             _unexpected("introspection", response)
 
-    async def exchange(self, token: str, *, audience: str, scope: frozenset[str]) -> Answer:
+    async def exchange(
+        self, token: str, *, audience: str, scope: frozenset[str], fresh: bool = False
+    ) -> Answer:
         """Return a JWT for `audience` that acts for the token's user, within `scope`.
+
+        With `fresh` neither we nor the broker remember it: `audience` has refused what we did.
 
         Raises:
             InvalidToken: the token is no longer active.
@@ -105,29 +109,28 @@ class Broker:
         """
         wanted = format_scope(scope)
         key = (fingerprint(token), audience, wanted)
-        cached = self._exchanged.get(key)
+        cached = None if fresh else self._exchanged.get(key)
         if cached is not None:
             return cached
+        caching = {"cache-control": "no-cache"} if fresh else {}
 
         async def ask() -> Answer:
             asked = self._exchanged.ticket()
-            response = await self._post("/token", _exchange_form(token, audience, wanted))
+            response = await self._post("/token", _exchange_form(token, audience, wanted), headers=caching)
             document = _process_exchange(response)
             answer = Answer(document.access_token, _delegation(response))
             expires_at = self._now() + document.expires_in - EXPIRY_MARGIN_SECONDS
             self._exchanged.put(key, answer, expires_at=expires_at, delegation=answer.delegation, asked=asked)
             return answer
 
-        return await self._exchanging.run(key, ask)
+        return await self._exchanging.run((key, fresh), ask)
 
-    async def _post(
-        self, path: str, form: dict[str, str], *, accept: str = "application/json"
-    ) -> BoundedResponse:
+    async def _post(self, path: str, form: dict[str, str], *, headers: Mapping[str, str]) -> BoundedResponse:
         request = self._client.build_request(
             "POST",
             self._url + path,
             data=form | self._signer.parameters(self._url),
-            headers={"accept": accept},
+            headers={"accept": "application/json", **headers},
         )
         return await send_bounded(self._client, request)
 

@@ -21,6 +21,8 @@ class Caller:
     """As the agent sent it: for the broker and for nobody else."""
     delegation: str | None = None
     """The name under which its delegation's end is announced, as soon as the broker has told us."""
+    distrusted: bool = False
+    """Set when the API has refused a token of ours for this caller: the next one is a new one."""
     refusal: OAuthError | None = None
     """Set while the request runs, when authorization fails after all: the guard then answers in HTTP."""
 

@@ -15,7 +15,7 @@ from mcp.types import (
     PaginatedRequestParams,
 )
 
-from authcore.errors import InsufficientScope, InvalidToken, OAuthError
+from authcore.errors import InsufficientScope, OAuthError
 from mcp_gateway.approvals.gate import Answer, Gate, round_of
 from mcp_gateway.caller import Caller, caller_of
 from mcp_gateway.listing import SCOPES_NEEDED, marked
@@ -24,7 +24,7 @@ from mcp_gateway.prompts import Prompts
 from mcp_gateway.resources import StockResources
 from mcp_gateway.tools.orders import CANCEL_ORDER, LIST_ORDERS, PLACE_ORDER
 from mcp_gateway.tools.stock_prices import FETCH_STOCK_PRICES, GET_PRICE_HISTORY, GET_STOCK_PRICE
-from mcp_gateway.tools.tool import GatewayTool, Upstream, failed
+from mcp_gateway.tools.tool import GatewayTool, Upstream, failed, run_tool
 from mcp_gateway.upstream import UpstreamRefused, UpstreamUnavailable
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def create_server(upstream: Upstream, *, version: str, list_step_up: bool, gate:
                 asked = tool.check(arguments) or await gate.settle(
                     tool.definition, rule.risk, caller.token, arguments, given
                 )
-            return await tool.run(upstream, caller, arguments) if asked is None else asked
+            return await run_tool(tool, upstream, caller, arguments) if asked is None else asked
 
         return await _guarded(params.name, caller, carry_out)
 
@@ -140,10 +140,7 @@ async def _guarded(name: str, caller: Caller, carry_out: Callable[[], Awaitable[
         return failed("The API could not answer. Nothing was changed. Call the tool again in a few seconds.")
     except UpstreamRefused as error:
         logger.info("the API refused: %s", error)
-        if error.status == 401:
-            # Our exchanged token is good for nothing any more: the agent has to authorize again.
-            caller.refusal = InvalidToken("The API no longer accepts the delegation")
-        return failed(f"The API refused ({error.status}): {error.detail}")
+        return failed(error.explanation)
     except Exception as error:  # noqa: BLE001  the SDK would show its text to the agent and write it into the log
         logger.error("the tool %s failed: %s", name, type(error).__name__)  # noqa: TRY400  no text
         raise MCPError(INTERNAL_ERROR, "Internal error") from None

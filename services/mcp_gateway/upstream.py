@@ -21,6 +21,12 @@ class UpstreamRefused(Exception):
         self.problem_type = problem_type
         self.detail = detail
 
+    @property
+    def explanation(self) -> str:
+        """What the agent is told: which rule it was (RFC 9457 §3.1.1), and what the API says would help."""
+        rule = "" if self.problem_type == "about:blank" else f" by the rule {self.problem_type}"
+        return f"The API refused ({self.status}){rule}: {self.detail}"
+
 
 class UpstreamUnavailable(Exception):
     """The API did not answer, or not in its own format. The same call may succeed later."""

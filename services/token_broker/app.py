@@ -25,7 +25,7 @@ from token_broker.client_auth import ClientAuthentication
 from token_broker.cluster import cluster_client, service_accounts
 from token_broker.delegation_list import DelegationList
 from token_broker.delegations import CacheResult, DelegationStore
-from token_broker.exchange import Exchange, exchange_response, parse_exchange
+from token_broker.exchange import Exchange, exchange_response, parse_exchange, wants_fresh
 from token_broker.introspection import Introspection, introspection_response
 from token_broker.openapi import DESCRIPTION, INTROSPECT, TITLE, TOKEN
 from token_broker.profiles import load_profile
@@ -63,7 +63,7 @@ async def token(request: Request) -> Response:
     broker = broker_of(request)
     form = await read_form(request)
     caller = await broker.clients.authenticate(request, form)
-    issued = await broker.exchange.exchange(parse_exchange(form), caller)
+    issued = await broker.exchange.exchange(parse_exchange(form), caller, fresh=wants_fresh(request.headers))
     return exchange_response(issued, now=broker.now())
 
 

@@ -1,6 +1,8 @@
 """Token exchange (RFC 8693): a JWT for one audience that can do no more than its subject token."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
@@ -38,6 +40,9 @@ from token_broker.single_flight import Flights, ReplicaLocks
 from token_broker.subjects import Subject, misbehaviour
 
 DEAD = "The subject token is not active"
+
+FRESH_SECONDS: Final = 5
+"""A token that was issued this short a time ago is as good as a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,12 @@ def exchange_response(issued: Issued, *, now: int) -> Response:
     return JSONResponse(document, headers=NO_STORE | {DELEGATION_TAG_HEADER: issued.tag})
 
 
+def wants_fresh(headers: Mapping[str, str]) -> bool:
+    """Tell whether a request asks for what is not remembered (RFC 9111 §5.2.1.4)."""
+    directives = headers.get("cache-control", "").lower().split(",")
+    return "no-cache" in (directive.strip() for directive in directives)
+
+
 class TargetValidators:
     """One validator for each audience that callers may ask for."""
 
@@ -146,8 +157,11 @@ class Exchange:
         self._now = now
         self._flights = Flights[Issued](locks)
 
-    async def exchange(self, request: ExchangeRequest, caller: Caller) -> Issued:
+    async def exchange(self, request: ExchangeRequest, caller: Caller, *, fresh: bool = False) -> Issued:
         """Return a token for the audience, no wider and no longer than the subject token.
+
+        With `fresh` it is another than the one remembered now, which the target has refused; unless that is
+        not yet five seconds old, so that a target that refuses everything costs the server no more than that.
 
         A subject token that is not active is `invalid_grant`, as with every other grant (RFC 6749 §5.2);
         RFC 8693 §2.2.2 has `invalid_request`, which a caller could not tell from a mistake of its own.
@@ -166,9 +180,12 @@ class Exchange:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
         wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject)
+        refused = await self._remembered(wanted, subject) if fresh else None
         name = _flight(wanted, subject)
         issued = await self._flights.run(
-            name, lambda: self._recall(wanted, subject), lambda: self._obtain(wanted, subject)
+            name + ("|fresh" if fresh else ""),
+            lambda: self._recall(wanted, subject, refused=refused),
+            lambda: self._obtain(wanted, subject),
         )
         if self._feed.is_revoked(subject.delegation.tag):
             raise InvalidGrant(DEAD, reason="revoked while the exchange was under way")
@@ -184,14 +201,20 @@ class Exchange:
             self._ahead.start(name, lambda: self._obtain(wanted, subject))
         return issued
 
-    async def _recall(self, request: TokenRequest, subject: Subject) -> Issued | None:
+    async def _remembered(self, request: TokenRequest, subject: Subject) -> str | None:
         entry = exchanged(request.audience, request.scope)
-        remembered = await self._store.read(subject.delegation, request.subject_token, entry)
+        return await self._store.read(subject.delegation, request.subject_token, entry)
+
+    async def _recall(self, request: TokenRequest, subject: Subject, *, refused: str | None) -> Issued | None:
+        remembered = await self._remembered(request, subject)
         try:
-            return None if remembered is None else await self._checked(remembered, request, subject)
+            issued = None if remembered is None else await self._checked(remembered, request, subject)
         except InvalidToken:
             # It was good when it was kept: a key was withdrawn, or the subject's rights have shrunk.
             return None
+        if issued is not None and issued.jwt == refused:
+            return issued if self._now() - (issued.token.issued_at or 0) < FRESH_SECONDS else None
+        return issued
 
     async def _obtain(self, request: TokenRequest, subject: Subject) -> Issued:
         jwt = await self._ask(request)

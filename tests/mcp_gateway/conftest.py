@@ -42,11 +42,13 @@ class FakeBroker:
     introspections: int = 0
     exchanges: int = 0
     forms: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    headers: list[httpx.Headers] = field(default_factory=list[httpx.Headers])
     answer: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
         self.forms.append(form)
+        self.headers.append(request.headers)
         told = self.answer(request)
         if request.url.path == "/introspect":
             self.introspections += 1
@@ -85,7 +87,7 @@ class Network:
     broker: FakeBroker
     stocks: FastAPI
     clock: Clock
-    api: Callable[[httpx.Request], httpx.Response] | None = None
+    api: Callable[[httpx.Request], httpx.Response | Awaitable[httpx.Response]] | None = None
     codes: dict[str, str] = field(default_factory=dict[str, str])
     """Authorization codes, and the access token each of them is good for."""
     redeemed: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
@@ -114,7 +116,8 @@ class Network:
             case "api.test":
                 self.api_requests.append(request)
                 if self.api is not None:
-                    return self.api(request)
+                    told = self.api(request)
+                    return told if isinstance(told, httpx.Response) else await told
                 return await httpx.ASGITransport(self.stocks).handle_async_request(request)
             case host:
                 raise httpx.ConnectError(f"nobody at {host}")

@@ -104,9 +104,52 @@ async def test_a_broker_that_fails_during_the_call_is_503(gateway: Gateway) -> N
     assert "retry-after" in response.headers
 
 
-async def test_the_api_saying_401_to_our_token_is_challenged_in_http(gateway: Gateway) -> None:
+async def test_a_token_that_the_api_no_longer_takes_is_replaced_and_the_agent_does_not_notice(
+    gateway: Gateway,
+) -> None:
+    assert prices(await gateway.call("fetch-stock-prices")) == USA
+    dead = gateway.network.api_requests[0].headers["authorization"]
+    stocks, network = httpx.ASGITransport(gateway.network.stocks), gateway.network
+
+    async def refuse_the_dead(request: httpx.Request) -> httpx.Response:
+        if request.headers["authorization"] == dead:
+            return httpx.Response(401)
+        return await stocks.handle_async_request(request)
+
+    network.api = refuse_the_dead
+    network.clock.seconds += 1
+    for _ in range(3):
+        assert prices(await gateway.call("fetch-stock-prices")) == USA
+    assert network.broker.exchanges == 2
+    assert [headers.get("cache-control") for headers in network.broker.headers[-1:]] == ["no-cache"]
+
+
+async def test_an_api_that_takes_no_token_is_challenged_in_http_after_one_more_try(gateway: Gateway) -> None:
     gateway.network.api = lambda _: httpx.Response(401)
     assert (await gateway.call("fetch-stock-prices")).status_code == 401
+    assert (gateway.network.broker.exchanges, len(gateway.network.api_requests)) == (2, 2)
+
+
+async def test_a_delegation_that_has_ended_by_then_is_challenged_and_the_api_not_asked_again(
+    gateway: Gateway,
+) -> None:
+    await gateway.call("fetch-stock-prices")
+    del gateway.network.broker.tokens["john"]
+    gateway.network.api = lambda _: httpx.Response(401)
+    assert (await gateway.call("fetch-stock-prices")).status_code == 401
+    assert len(gateway.network.api_requests) == 2
+
+
+async def test_a_refusal_names_the_rule_and_what_would_help(gateway: Gateway) -> None:
+    problem = {"type": "urn:delegant:problem:order-limit", "detail": "Order less, or ask the user to."}
+    gateway.network.api = lambda _: httpx.Response(
+        403, json=problem, headers={"content-type": "application/problem+json"}
+    )
+    result = (await gateway.call("fetch-stock-prices")).json()["result"]
+    assert result["isError"]
+    assert result["content"][0]["text"] == (
+        "The API refused (403) by the rule urn:delegant:problem:order-limit: Order less, or ask the user to."
+    )
 
 
 @pytest.mark.parametrize(

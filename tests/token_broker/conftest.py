@@ -55,7 +55,12 @@ class Broker:
         return await self.http.post("/introspect", data=form, headers={"accept": accept})
 
     async def exchange(
-        self, token: str, *, credentials: dict[str, str] | None = None, **changes: Any
+        self,
+        token: str,
+        *,
+        credentials: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        **changes: Any,
     ) -> httpx.Response:
         """Ask for a token for the API; a change to `None` leaves a parameter out."""
         form: dict[str, Any] = {
@@ -67,7 +72,9 @@ class Broker:
         } | changes
         form |= self.assertion() if credentials is None else credentials
         return await self.http.post(
-            "/token", data={name: value for name, value in form.items() if value is not None}
+            "/token",
+            data={name: value for name, value in form.items() if value is not None},
+            headers=headers,
         )
 
 

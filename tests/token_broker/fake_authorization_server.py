@@ -94,6 +94,7 @@ class FakeAuthorizationServer:
         claims: dict[str, Any] = {
             "exp": NOW + 600,
             **subject,
+            "iat": self.clock(),
             "aud": form["audience"],
             "scope": form["scope"],
             "jti": f"exchanged-{self.exchanges}",

@@ -7,9 +7,10 @@ from typing import Any
 
 from mcp.types import CallToolResult, TextContent, Tool
 
+from authcore.errors import InvalidToken
 from mcp_gateway.broker import Broker
 from mcp_gateway.caller import Caller
-from mcp_gateway.upstream import StocksApi
+from mcp_gateway.upstream import StocksApi, UpstreamRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class Upstream:
             InvalidToken: the caller's token died in the meantime.
             TemporarilyUnavailable: nobody could say.
         """
-        answer = await self.broker.exchange(caller.presented.token, audience=self.audience, scope=scope)
+        answer = await self.broker.exchange(
+            caller.presented.token, audience=self.audience, scope=scope, fresh=caller.distrusted
+        )
         # The broker need not have been asked before, when the agent came with a JWT.
         caller.delegation = caller.delegation or answer.delegation
         return answer.jwt
@@ -57,6 +60,33 @@ def answered(document: dict[str, Any], *, text: object = None) -> CallToolResult
     """
     written = json.dumps(document if text is None else text, separators=(",", ":"))
     return CallToolResult(content=[TextContent(type="text", text=written)], structured_content=document)
+
+
+async def run_tool(
+    tool: GatewayTool, upstream: Upstream, caller: Caller, arguments: Mapping[str, Any]
+) -> CallToolResult:
+    """Run a tool, a second time with a new token if the API no longer takes the one we had.
+
+    What the API answers with 401 it has not carried out, so the second time is the first.
+
+    Raises:
+        InvalidToken: the agent's token is dead, or the API does not take the new one either.
+        TemporarilyUnavailable: nobody could say.
+        UpstreamRefused: the API said no.
+        UpstreamUnavailable: it said nothing.
+    """
+    try:
+        return await tool.run(upstream, caller, arguments)
+    except UpstreamRefused as error:
+        if error.status != 401:
+            raise
+    caller.distrusted = True
+    try:
+        return await tool.run(upstream, caller, arguments)
+    except UpstreamRefused as error:
+        if error.status == 401:
+            raise InvalidToken("The API no longer accepts the delegation") from None
+        raise
 
 
 def failed(text: str) -> CallToolResult:
