@@ -18,6 +18,7 @@ from tests.support.redis_contents import RedisContents
 from tests.token_broker.conftest import Broker, Start, soon
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
 from tests.token_broker.replicas import fleet, gateways
+from tests.token_broker.test_operators import listed
 from tests.token_broker.test_revocation import end
 from token_broker.announcements import Announcements
 
@@ -173,3 +174,16 @@ async def test_when_a_master_dies_its_replica_takes_over_and_calls_and_revocatio
         assert (await broker.exchange(token + "2")).status_code == 200
     finally:
         cluster.discard()
+
+
+async def test_an_operator_sees_the_delegations_of_all_nodes(
+    broker: Broker, server: FakeAuthorizationServer, redis: RedisContents, token: str
+) -> None:
+    redis.clear()
+    names = {f"listed-{number}" for number in range(12)}
+    for name in names:
+        server.knows(f"{token}{name}", delegationId=name)
+        assert (await broker.exchange(f"{token}{name}")).status_code == 200
+    assert {one["id"] for one in await listed(broker, {"limit": 5})} == names
+    assert (await end(broker, "listed-0")).status_code == 204
+    assert {one["id"] for one in await listed(broker, {"limit": 5})} == names - {"listed-0"}
