@@ -7,13 +7,13 @@ from collections import OrderedDict
 from typing import Final, Protocol, cast
 
 from authcore.clock import Monotonic
-from authcore.redis_client import BoundedRedis
+from authcore.redis_client import BoundedRedis, Script
 from mcp_gateway.limits import Bucket, Granted
 
 MAX_LOCAL_BUCKETS: Final = 10_000
 """Beyond these the one that was used least lately is forgotten, and so is full again."""
 
-_TAKE: Final = """
+_TAKE: Final = Script("""
 -- KEYS: bucket. ARGV: quota, window in milliseconds, calls wanted.
 -- Returns calls granted, calls left, milliseconds until it is full, milliseconds until there is one again.
 local time = redis.call('TIME')
@@ -29,7 +29,7 @@ end
 local wait = 0
 if granted == 0 then wait = math.ceil(full + each - window - now) end
 return {granted, available - granted, math.ceil(full - now), wait}
-"""
+""")
 
 
 class Buckets(Protocol):
@@ -49,7 +49,6 @@ class SharedBuckets:
 
     def __init__(self, redis: BoundedRedis) -> None:
         self._redis = redis
-        self._take = redis.client.register_script(_TAKE)
 
     async def take(self, bucket: Bucket, wanted: int) -> Granted:
         """Return how many of the wanted calls there are; these are gone then.
@@ -58,9 +57,9 @@ class SharedBuckets:
             TemporarilyUnavailable: Redis could not say.
         """
         limit = bucket.limit
-        async with self._redis.use():
-            answer: object = await self._take(
-                keys=[f"limit:{bucket.key}"], args=[limit.quota, limit.window_seconds * 1000, wanted]
+        async with self._redis.use() as redis:
+            answer = await _TAKE.run(
+                redis, keys=[f"limit:{bucket.key}"], args=[limit.quota, limit.window_seconds * 1000, wanted]
             )
         granted, left, full, wait = cast("list[int]", answer)
         return Granted(granted, left, full / 1000, wait / 1000)

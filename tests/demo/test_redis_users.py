@@ -26,7 +26,7 @@ KEYS = {
         *("delegations", "{delegations}:pending", "{delegations}:all"),
     ),
     "gateway": (
-        *("delegations", "{dpop:x}", "approvals:x", "approvals:of:x", "decisions"),
+        *("delegations", "{dpop:x}", "approvals:x", "approvals:of:x", "limit:x", "decisions"),
         *("prices.USA", "{prices.USA}:latest"),
     ),
     "stocks": ("stocks:{x}:orders", "stocks:quotes:{x}", "delegations"),
@@ -86,7 +86,7 @@ def test_the_gateway_reads_revocations_and_announces_none(server: RedisServer) -
         for command in (
             "XTRIM delegations MAXLEN 0",
             "UNLINK delegations",
-            "EVAL x 0",
+            "RENAME delegations x",
             "XGROUP CREATE delegations g 0",
         ):
             assert denied(redis, command), command
