@@ -1,5 +1,6 @@
 """Whatever is done to the store, in whatever order, what it gives out is what it may give out."""
 
+import secrets
 from dataclasses import dataclass, field
 
 from hypothesis import HealthCheck, given, settings
@@ -34,6 +35,8 @@ steps = st.one_of(
     st.tuples(st.just("write"), delegations, tokens, entries, lives, lives),
     st.tuples(st.just("revoke"), delegations),
     st.tuples(st.just("wait"), st.sampled_from([50, 150, 450])),
+    st.tuples(st.just("rotate")),
+    st.tuples(st.just("withdraw")),
 )
 
 
@@ -45,6 +48,8 @@ class Model:
         default_factory=dict[tuple[str, str, str], tuple[str, int]]
     )
     revoked: set[str] = field(default_factory=set[str])
+    ring: list[bytes] = field(default_factory=lambda: [b"k" * 32])
+    sealed_by: dict[tuple[str, str, str], bytes] = field(default_factory=dict[tuple[str, str, str], bytes])
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -56,9 +61,10 @@ async def test_the_store_gives_out_the_last_living_token_of_a_living_delegation_
     clock, model = Clock(), Model()
     connection = connect(redis_url, timeout_seconds=2.0, max_connections=2)
     results: list[CacheResult] = []
+    sealer = Sealer(tuple(model.ring))
     store = DelegationStore(
         connection,
-        Sealer((b"k" * 32,)),
+        sealer,
         now=clock,
         leeway_seconds=LEEWAY,
         tombstone_seconds=3600,
@@ -66,6 +72,7 @@ async def test_the_store_gives_out_the_last_living_token_of_a_living_delegation_
     )
     for number, step in enumerate(script):
         await play(step, f"jwt-{number}", store, model, clock)
+        sealer.use(tuple(model.ring))
         await compare(store, model, clock)
         assert all(0 < redis.ttl(key) <= 1000 for key in redis.delegations())
     await connection.aclose()
@@ -100,6 +107,7 @@ async def play(
             until = min(expires_at - LEEWAY, subject_expires_at)
             if until > clock.seconds:
                 model.kept[delegation.tag, token, entry] = (jwt, until)
+                model.sealed_by[delegation.tag, token, entry] = model.ring[0]
         case ("revoke", Delegation() as delegation):
             await store.revoke(delegation.tag)
             model.revoked.add(delegation.tag)
@@ -107,6 +115,14 @@ async def play(
         case ("wait", int() as seconds):
             clock.seconds += seconds
             assert clock.seconds >= NOW
+        case ("rotate",):
+            model.ring.insert(0, secrets.token_bytes(32))
+        case ("withdraw",):
+            # What only the withdrawn keys open is as good as gone.
+            del model.ring[1:]
+            model.kept = {
+                key: value for key, value in model.kept.items() if model.sealed_by[key] in model.ring
+            }
         case _:
             raise AssertionError(step)
 
