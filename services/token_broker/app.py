@@ -165,7 +165,7 @@ def _broker(
         replicas=settings.redis_revocation_replicas,
     )
     upstream = Upstream(settings, profile, client, jwks, now=now)
-    subjects = upstream.subjects(callers.values(), sealer)
+    subjects = upstream.subjects(callers.values())
     introspection = Introspection(store, subjects, profile, feed, locks, now=now)
     targets = upstream.targets(callers.values())
     announcements = Announcements(

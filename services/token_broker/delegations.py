@@ -114,16 +114,23 @@ class Found:
     phantom: str | None
 
 
-def delegation_of(subject: VerifiedToken, token: str, sealer: Sealer) -> Delegation:
-    """Return the delegation of a subject token: by its claim, else its `jti`, else a keyed hash of the token.
+def delegation_of(subject: VerifiedToken, token: str) -> Delegation:
+    """Return the delegation of a subject token: by its claim, else its `jti`, else a hash of the token.
 
-    Never by subject, client and scope: such a name would survive revocation.
+    Never by subject, client and scope: such a name would survive revocation. Nor by anything that depends
+    on the ring: a rotation would give a revoked delegation a new name, and so a new life.
     """
     if subject.delegation_id is not None:
         return Delegation(tag_of(subject.delegation_id), "claim")
     if subject.token_id is not None:
         return Delegation(tag_of(subject.token_id), "jti")
-    return Delegation(sealer.name(token), "token")
+    return nameless_delegation(token)
+
+
+def nameless_delegation(token: str) -> Delegation:
+    """Return the delegation of a token that comes with no name: it is the token's alone."""
+    # The colon makes it no plain id, so the token itself never stands in a key.
+    return Delegation(tag_of("token:" + token), "token")
 
 
 def tag_of(delegation_id: str) -> str:

@@ -25,9 +25,8 @@ from token_broker.authorization_server import (
     process_introspection,
     process_json_introspection,
 )
-from token_broker.delegations import Delegation, tag_of
+from token_broker.delegations import Delegation, nameless_delegation, tag_of
 from token_broker.profiles import Profile
-from token_broker.sealing import Sealer
 from token_broker.subjects import MEDIA_TYPE_JSON, Subject, misbehaviour
 
 logger = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ class DescribedSubjects:
         self,
         server: AuthorizationServer,
         validator: TokenValidator,
-        sealer: Sealer,
         profile: Profile,
         *,
         resources: Mapping[str, str],
@@ -58,7 +56,6 @@ class DescribedSubjects:
         Args:
             server: whom to ask.
             validator: for the exchanged JWT.
-            sealer: names delegations that have no name.
             profile: which claims and relaxations.
             resources: `aud` in a description → the resource's own name.
             statements: for signed descriptions; `None` where they come as JSON.
@@ -66,7 +63,6 @@ class DescribedSubjects:
         """
         self._server = server
         self._validator = validator
-        self._sealer = sealer
         self._profile = profile
         self._resources = resources
         self._statements = statements
@@ -129,7 +125,7 @@ class DescribedSubjects:
     def _delegation(self, described: Mapping[str, Any], token: str) -> Delegation:
         name = delegation_id_of(described, self._profile.claims.delegation)
         if name is None:
-            return Delegation(self._sealer.name(token), "token")
+            return nameless_delegation(token)
         return Delegation(tag_of(name), "claim")
 
     async def _description(self, token: str) -> Mapping[str, Any] | None:

@@ -120,7 +120,6 @@ class Sealer:
         """Seal and open with these keys from now on."""
         self._ring = {SealingKey(key).id: key for key in ring}
         self._sealing_id = next(iter(self._ring))
-        self._naming_key = _derive(ring[0], b"delegation id")
         self._user_key = _derive(ring[0], b"user")
 
     def seal(self, plaintext: str, *, token: str, place: Place, until: int) -> bytes:
@@ -149,10 +148,6 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise UnopenableValue("not authentic") from None
         return Opened(plaintext.decode(), int(until))
-
-    def name(self, token: str) -> str:
-        """Return a name for a token that nobody without the ring can compute or compare."""
-        return base64url(hmac.digest(self._naming_key, token.encode(), "sha256"))
 
     def user(self, subject: str) -> str:
         """Return a name for a user: the same for all delegations of one, and no help in finding who it is."""

@@ -20,7 +20,6 @@ from token_broker.authorization_server import (
 )
 from token_broker.delegations import Delegation, delegation_of
 from token_broker.profiles import IntrospectionTable
-from token_broker.sealing import Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +78,8 @@ def misbehaviour(reason: str) -> TemporarilyUnavailable:
 class JwtSubjects:
     """Base of the ways in which the JWT comes ready made: from introspection, or from the agent itself."""
 
-    def __init__(self, validator: TokenValidator, sealer: Sealer) -> None:
+    def __init__(self, validator: TokenValidator) -> None:
         self._validator = validator
-        self._sealer = sealer
 
     def keep(self, subject: Subject) -> str:
         """Return the JWT: it says everything."""
@@ -97,7 +95,7 @@ class JwtSubjects:
 
     async def _verified(self, jwt: str, token: str) -> Subject:
         verified = await self._validator.validate(jwt)
-        return Subject(verified, delegation_of(verified, token, self._sealer), jwt, verified.expires_at)
+        return Subject(verified, delegation_of(verified, token), jwt, verified.expires_at)
 
 
 class PhantomSubjects(JwtSubjects):
@@ -107,10 +105,9 @@ class PhantomSubjects(JwtSubjects):
         self,
         server: AuthorizationServer,
         validator: TokenValidator,
-        sealer: Sealer,
         introspection: IntrospectionTable,
     ) -> None:
-        super().__init__(validator, sealer)
+        super().__init__(validator)
         self._server = server
         self._introspection = introspection
 
@@ -146,8 +143,8 @@ class PhantomSubjects(JwtSubjects):
 class PresentedSubjects(JwtSubjects):
     """The token is the JWT (`local_jwt`); if the server can be asked, it must also call the token active."""
 
-    def __init__(self, server: AuthorizationServer | None, validator: TokenValidator, sealer: Sealer) -> None:
-        super().__init__(validator, sealer)
+    def __init__(self, server: AuthorizationServer | None, validator: TokenValidator) -> None:
+        super().__init__(validator)
         self._server = server
 
     async def ask(self, token: str) -> Subject | None:

@@ -20,7 +20,6 @@ from token_broker.credentials import Prove, by_assertion, by_basic, by_post
 from token_broker.descriptions import DescribedSubjects
 from token_broker.exchange import TargetValidators
 from token_broker.profiles import Profile
-from token_broker.sealing import Sealer
 from token_broker.settings import CallerSettings, Settings, private_jwk
 from token_broker.subjects import PhantomSubjects, PresentedSubjects, SubjectSource
 
@@ -52,22 +51,21 @@ class Upstream:
             deadline_seconds=settings.http_deadline_seconds,
         )
 
-    def subjects(self, callers: Collection[Caller], sealer: Sealer) -> SubjectSource:
+    def subjects(self, callers: Collection[Caller]) -> SubjectSource:
         """Return the way to learn what a token stands for, for the resources of these callers."""
         introspection = self._profile.introspection
         validator = self._validator(frozenset[str]().union(*(caller.resource for caller in callers)))
         match introspection.mode:
             case "phantom_204" | "json_jwt_field":
-                return PhantomSubjects(self.server, validator, sealer, introspection)
+                return PhantomSubjects(self.server, validator, introspection)
             case "local_jwt":
-                return PresentedSubjects(self.server if introspection.activity else None, validator, sealer)
+                return PresentedSubjects(self.server if introspection.activity else None, validator)
             case "json" | "rfc9701":
                 resources = self._resources()
                 signed = introspection.mode == "rfc9701"
                 return DescribedSubjects(
                     self.server,
                     validator,
-                    sealer,
                     self._profile,
                     resources=resources,
                     statements=self._statements(frozenset(resources)) if signed else None,

@@ -69,12 +69,6 @@ def test_equal_values_are_sealed_differently_each_time() -> None:
     assert sealed() != sealed()
 
 
-def test_a_name_for_a_token_depends_on_the_ring_and_is_stable() -> None:
-    assert SEALER.name("token") == Sealer((KEY,)).name("token")
-    assert SEALER.name("token") != Sealer((NEXT_KEY,)).name("token")
-    assert SEALER.name("token") != SEALER.name("token2")
-
-
 def test_a_ring_is_read_with_its_first_key_first() -> None:
     text = f"{base64url(KEY)},\n{base64url(NEXT_KEY)}="
     assert parse_ring(text) == (KEY, NEXT_KEY)

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 
 from tests.support.eventually import eventually
 from tests.support.issuer import NOW, Clock
+from tests.support.redis_contents import RedisContents
 from tests.token_broker.conftest import Start
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
 from token_broker import sealing_ring
@@ -162,6 +163,21 @@ async def test_a_running_replica_reads_the_ring_again(
     assert (await one.exchange(token + "2")).status_code == 200
     assert (await other.exchange(token + "2")).status_code == 200
     assert (server.introspections, server.exchanges) == (2, 2)
+
+
+async def test_a_revoked_delegation_without_a_name_stays_revoked_after_a_rotation(
+    start: Start, server: FakeAuthorizationServer, redis: RedisContents, token: str
+) -> None:
+    server.knows(token, delegationId=None, jti=None)
+    before = await start(sealing_key=SecretStr(written((key(),))))
+    assert (await before.introspect(token)).status_code == 200
+    form = {"token": token} | before.assertion()
+    assert (await before.http.post("/revoke", data=form)).status_code == 200
+    # Whatever else is forgotten: the tombstone is what counts.
+    for pointer in redis.matching("{p:*"):
+        redis.drop(pointer)
+    after = await start(sealing_key=SecretStr(written((key(),))))
+    assert (await after.introspect(token)).status_code == 204
 
 
 async def test_a_ring_given_without_a_file_rotates_by_its_dates(settings: Settings) -> None:
