@@ -3,21 +3,34 @@
 import hashlib
 import secrets
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import urlencode
 
 import httpx2
 
 from authcore.clock import system_clock
+from demo.agent import connected_agent
 from demo.agent_identity import REDIRECT_URI
 from demo.browser import Browser, Visitor
 from demo.inbox import newest_password
+from demo.network import Network
 from tests.support.dpop import DPoPKey
+from tests.support.dpop_transport import DPoPTransport
 from tests.support.messages import LEGACY, call_message
 from tests.support.system import JANE, JOHN, REGION, System, symbols
 
 TOOL = "fetch-stock-prices"
+
+
+@dataclass(frozen=True)
+class ProvingNetwork(Network):
+    """The demo's network for a client that does not know of its key."""
+
+    key: DPoPKey = field(default_factory=lambda: DPoPKey(system_clock))
+
+    def transport(self) -> httpx2.AsyncBaseTransport:
+        return DPoPTransport(self.key, super().transport())
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +120,18 @@ async def test_bound_and_bearer_agents_of_two_users_are_served_side_by_side(syst
     assert symbols(await system.call(bearer)) == REGION[JOHN]
     wrong = await bound.call(bound.key.proof("POST", system.stack.addresses.mcp, bearer), token=bearer)
     assert wrong.status_code == 401
+
+
+async def test_the_client_that_the_conformance_suite_has_passed_authorizes_itself_and_calls(
+    system: System,
+) -> None:
+    addresses, network = system.stack.addresses, ProvingNetwork()
+    visitor = Visitor(JANE, partial(newest_password, addresses.inbox))
+    async with connected_agent(addresses.mcp, visitor, network=network) as agent:
+        result = await agent.client.call_tool(TOOL, {})
+        assert agent.wallet.tokens is not None
+        token = agent.wallet.tokens.access_token
+    assert result.structured_content is not None
+    assert {stock["id"] for stock in result.structured_content["stocks"]} == REGION[JANE]
+    # It was the key that opened the door: the token alone does not.
+    assert (await system.call(token)).status_code == 401
