@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := infra/uv.sh
 PROJECTS := pyproject.toml uv.lock $(wildcard libs/*/pyproject.toml services/*/pyproject.toml infra/*/pyproject.toml)
 
-.PHONY: help demo test check asyncapi attacks failures conformance keycloak bench-authserver fmt clean
+.PHONY: help demo test check asyncapi attacks failures conformance keycloak bench-authserver bench-broker fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -42,6 +42,9 @@ attacks: .venv/.development ## write docs/attacks.md from the attack suite
 
 bench-authserver: .venv/.runtime ## what a token exchange and an introspection cost (ARGS=--help for options)
 	@exec $(BIN)/python -m loadtest authserver $(ARGS)
+
+bench-broker: .venv/.runtime ## what an exchange at the broker costs, asked for and remembered
+	@exec $(BIN)/python -m loadtest broker $(ARGS)
 
 fmt: .venv/.development ## format, and fix what the linter can fix
 	$(BIN)/ruff format .

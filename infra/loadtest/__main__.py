@@ -5,12 +5,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from loadtest import authserver
+from loadtest import authserver, broker
 from loadtest.connections import LoadError
 from loadtest.processes import ProcessError
 from loadtest.scenario import Scenario
 
-SCENARIOS: Final[Mapping[str, Scenario]] = {"authserver": authserver.SCENARIO}
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    "authserver": authserver.SCENARIO,
+    "broker": broker.SCENARIO,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
