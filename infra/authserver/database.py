@@ -13,11 +13,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
-from authserver.group_commit import GroupCommit
+from authserver.group_commit import GroupCommit, is_busy
 from authserver.schema import SCHEMA, SCHEMA_VERSION
 from authserver.state_thread import Row, StateThread, Transaction, Value
 
-_BUSY_TIMEOUT_SECONDS: Final = 5.0
+BUSY_TIMEOUT_SECONDS: Final = 5.0
 
 
 class StateOfAnotherVersion(Exception):
@@ -34,7 +34,13 @@ class Database:
 
     async def first(self, sql: str, *values: Value) -> Row | None:
         """Return the first row of a query that finds it by a key, or `None`."""
-        rows = self._connection.execute(sql, values).fetchall()
+        try:
+            rows = self._connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error):
+                raise
+            # Another process is bringing the file in order after a crash: the thread can wait for it.
+            rows = await self.all(sql, *values)
         return rows[0] if rows else None
 
     async def all(self, sql: str, *values: Value) -> list[Row]:
@@ -70,18 +76,22 @@ async def open_database(path: Path) -> AsyncGenerator[Database]:
             await asyncio.get_running_loop().run_in_executor(executor, _prepared, path), executor
         )
         try:
-            with closing(_connect(path, busy_timeout_seconds=0)) as connection:
+            with closing(_connect(path)) as connection:
                 # Only checkpoints wait for the disk: the thread makes them.
                 connection.execute("PRAGMA wal_autocheckpoint = 0")
+                # Not before: while another connection is being closed, the file is locked for new ones.
+                connection.execute("PRAGMA busy_timeout = 0")
                 database = Database(connection, thread)
-                yield database
-                await database.finish()
+                try:
+                    yield database
+                finally:
+                    await database.finish()
         finally:
             await thread.run(sqlite3.Connection.close)
 
 
-def _connect(path: Path, *, busy_timeout_seconds: float = _BUSY_TIMEOUT_SECONDS) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=busy_timeout_seconds, isolation_level=None)
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None)
     connection.row_factory = Row
     # What was answered survives a crash of this process. A power failure may cost this server its latest
     # moments; an fsync would cost every request.

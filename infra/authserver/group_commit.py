@@ -56,7 +56,7 @@ class GroupCommit:
     def _commit(self) -> None:
         group, self._waiting = self._waiting, []
         outcomes = _outcomes(self._connection, group)
-        if _is_busy(outcomes[0]):
+        if is_busy(outcomes[0]):
             later = asyncio.create_task(self._commit_on_thread(group))
             self._handed_over.add(later)
             later.add_done_callback(self._handed_over.discard)
@@ -103,5 +103,10 @@ def _run_together(
     return outcomes
 
 
-def _is_busy(outcome: list[Row] | Exception) -> bool:
-    return isinstance(outcome, sqlite3.OperationalError) and outcome.sqlite_errorcode == sqlite3.SQLITE_BUSY
+def is_busy(outcome: object) -> bool:
+    """Tell whether it is SQLite's word for somebody else having the file, for whatever reason."""
+    # The lowest byte is the error, the others say more about it.
+    return (
+        isinstance(outcome, sqlite3.OperationalError)
+        and outcome.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+    )

@@ -1,17 +1,24 @@
 """From a refusal to a response, for every endpoint."""
 
 import logging
+import sqlite3
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
 from authcore.challenge import bearer_challenge
-from authcore.errors import InvalidToken, MissingCredentials, OAuthError, UseDPoPNonce
+from authcore.errors import (
+    InvalidToken,
+    MissingCredentials,
+    OAuthError,
+    TemporarilyUnavailable,
+    UseDPoPNonce,
+)
 from authcore.refusals import oauth_refusal
 from authserver.client_auth import uses_basic
 from authserver.dpop import next_nonce
-from authserver.pages import PageError
+from authserver.pages import PageError, page_error
 from authserver.rate_limits import TooManyRequests
 from authserver.state import server_of
 
@@ -42,3 +49,14 @@ def add_refusals(app: FastAPI) -> None:
     @app.exception_handler(PageError)
     async def on_page_error(request: Request, error: PageError) -> Response:
         return server_of(request).pages.error(error)
+
+    @app.exception_handler(sqlite3.OperationalError)
+    async def on_state_error(request: Request, error: sqlite3.OperationalError) -> Response:
+        # The disk is full, or somebody else does not let go of the file: what was asked for was not done.
+        logger.error("%s failed: the state file: %s", request.url.path, error.sqlite_errorname)
+        unavailable = TemporarilyUnavailable("The state of this server cannot be read or written just now")
+        if "text/html" not in request.headers.get("accept", ""):
+            return refusal(request, unavailable)
+        response = server_of(request).pages.error(page_error(unavailable))
+        response.headers["retry-after"] = str(unavailable.retry_after_seconds)
+        return response

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 Value = str | int | bytes | None
@@ -55,7 +55,12 @@ class StateThread:
                 yield transaction
                 await transaction.run("COMMIT")
             except BaseException:
-                # Also when cancelled while beginning or committing: nothing may stay open for the next.
-                with suppress(sqlite3.OperationalError):
-                    await transaction.run("ROLLBACK")
+                # Also when cancelled while beginning or committing, and however often: nothing may stay open
+                # for the next. Who is cancelled cannot wait, nor need they: the thread has an order.
+                self._thread.submit(_roll_back, self._connection)
                 raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

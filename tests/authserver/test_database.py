@@ -3,13 +3,16 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from authserver.database import Database, open_database
+from authserver.state_thread import StateThread
 from tests.authserver.server import AuthServer, serving
 
 INSERT = "INSERT INTO secrets (name, value) VALUES (?, ?) RETURNING name"
@@ -131,3 +134,107 @@ async def test_a_crash_forgets_no_assertion_and_no_revocation_that_was_answered(
         assert (await server.post("introspect", {"token": token, **assertion})).status_code == 401
         for each in (token, exchanged):
             assert (await server.introspect(each)).json() == {"active": False}
+
+
+async def test_what_does_not_fit_on_the_disk_is_refused_and_takes_no_other_along(database: Database) -> None:
+    await database.write("PRAGMA max_page_count = 1")
+    outcomes = await asyncio.gather(
+        database.write(INSERT, "a", b""), database.write(INSERT, "b", bytes(10**6)), return_exceptions=True
+    )
+    assert isinstance(outcomes[1], sqlite3.OperationalError)
+    assert ["a"] * isinstance(outcomes[0], list) == await names(database)
+    await database.write("PRAGMA max_page_count = 1000000")
+    assert await database.write(INSERT, "c", b"")
+
+
+async def test_an_exception_within_a_transaction_leaves_nothing_of_it(database: Database) -> None:
+    async def change() -> None:
+        async with database.transaction() as transaction:
+            await transaction.run(INSERT, "a", b"")
+            await transaction.run(INSERT, "a", b"")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await change()
+    assert await database.write(INSERT, "b", b"")
+    assert await names(database) == ["b"]
+
+
+async def test_whoever_is_cancelled_again_and_again_leaves_no_transaction_open(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    async with open_database(state):
+        pass
+    connection = sqlite3.connect(state, isolation_level=None, check_same_thread=False)
+    with ThreadPoolExecutor(1) as executor, closing(connection):
+        thread = StateThread(connection, executor)
+        begun, free = asyncio.Event(), threading.Event()
+
+        async def change() -> None:
+            async with thread.transaction() as transaction:
+                await transaction.run(INSERT, "a", b"")
+                begun.set()
+                await asyncio.Event().wait()
+
+        changing = asyncio.create_task(change())
+        await begun.wait()
+        # Whatever is asked of the thread from here on stays in its queue.
+        executor.submit(free.wait)
+        while not changing.done():
+            changing.cancel()
+            await asyncio.sleep(0)
+        free.set()
+        async with thread.transaction() as transaction:
+            await transaction.run(INSERT, "b", b"")
+            assert [row[0] for row in await transaction.run(NAMES)] == ["b"]
+
+
+async def test_a_file_can_be_opened_while_others_close_it(tmp_path: Path) -> None:
+    state = tmp_path / "state.sqlite"
+    async with open_database(state):
+        pass
+    ending = threading.Event()
+
+    def come_and_go() -> None:
+        while not ending.is_set():
+            with closing(sqlite3.connect(state, timeout=10)) as other:
+                other.execute("PRAGMA user_version").fetchall()
+
+    coming_and_going = [asyncio.create_task(asyncio.to_thread(come_and_go)) for _ in range(2)]
+    try:
+        for number in range(60):
+            async with open_database(state) as database:
+                assert await database.write(INSERT, f"n{number}", b"")
+    finally:
+        ending.set()
+        await asyncio.gather(*coming_and_going)
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html,*/*;q=0.8"])
+async def test_who_cannot_be_written_down_is_told_to_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    monkeypatch.setattr("authserver.database.BUSY_TIMEOUT_SECONDS", 0.05)
+    async with serving(tmp_path) as server, somebody_writing(server.state_files()[0]):
+        response = await server.post("introspect", {"token": "x", **server.assertion()}, accept=accept)
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "5"
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"].startswith(accept.split(",")[0])
+    assert "sqlite" not in response.text
+    assert "locked" not in response.text
+
+
+async def test_a_revocation_that_could_not_be_committed_is_not_answered_as_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as before:
+        token = await before.token()
+        broker_key = before.broker_key
+    monkeypatch.setattr("authserver.database.BUSY_TIMEOUT_SECONDS", 0.05)
+    async with serving(tmp_path, broker_key=broker_key) as server:
+        exchanged = (await server.exchange(token)).json()["access_token"]
+        form = {"token": exchanged, **server.assertion()}
+        async with somebody_writing(server.state_files()[0]):
+            assert (await server.post("revoke", dict(form))).status_code == 503
+        assert (await server.introspect(token)).json()["active"]
+        assert (await server.post("revoke", dict(form))).status_code == 200
+        assert (await server.introspect(token)).json() == {"active": False}
