@@ -32,7 +32,8 @@ from demo.redis_users import ADMIN
 from demo.tls import TlsOptions
 
 STOP_GRACE_SECONDS: Final = 2.4
-START_TIMEOUT_SECONDS: Final = 60.0
+START_TIMEOUT_SECONDS: Final = 180.0
+"""Generous: the first start on a busy machine compiles every module. A part that ends is noticed at once."""
 READY_POLL_SECONDS: Final = 0.05
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -107,7 +108,7 @@ class Stack:
             while waiting:
                 for name, part in list(waiting.items()):
                     if part.exit_code is not None:
-                        raise StackError(_ended(part))
+                        raise StackError(self.explain_end(part))
                     if await self._is_ready(part, client):
                         del waiting[name]
                         progress(Ready(name, part.url, time.monotonic() - began))
@@ -132,7 +133,7 @@ class Stack:
 
     def explain_end(self, part: PartProcess) -> str:
         """Return how a part ended, with the last lines of its log."""
-        return _ended(part)
+        return f"{part.name} ended with exit code {part.exit_code}. {self._log_of(part)}"
 
     def _part(self, name: str) -> PartProcess:
         if name not in self.processes:
@@ -148,17 +149,19 @@ class Stack:
         return False
 
     async def _late(self, parts: list[PartProcess], client: httpx2.AsyncClient, seconds: float) -> str:
-        lines = [f"not ready after {seconds:.0f} s:"]
+        names = ", ".join(part.name for part in parts)
+        lines = [f"{names} not ready after {seconds:.0f} s:"]
         for part in parts:
             said = "no answer"
             with suppress(httpx2.HTTPError):
                 said = (await client.get(f"{part.url}/readyz")).text[:500]
-            lines.append(f"  {part.name}: {said}\n{part.tail()}")
+            lines.append(f"\n{part.name} (process {part.pid}, {part.url}): {said}. {self._log_of(part)}")
         return "\n".join(lines)
 
-
-def _ended(part: PartProcess) -> str:
-    return f"{part.name} ended with exit code {part.exit_code}. The end of its log:\n\n{part.tail()}"
+    def _log_of(self, part: PartProcess) -> str:
+        # What lies in the private directory is gone when this is read.
+        kept = "--keep-logs keeps all of it" if part.log.is_relative_to(self.directory) else part.log
+        return f"The end of its log ({kept}):\n\n{part.tail()}"
 
 
 @asynccontextmanager

@@ -72,3 +72,14 @@ async def test_a_part_that_cannot_start_is_named_with_what_it_said() -> None:
     with pytest.raises(StackError, match=r"stocks ended with exit code 2[\s\S]*STOCKS_CLOCK_SKEW_SECONDS"):
         async with running_stack(options):
             pass
+
+
+async def test_a_part_that_is_not_ready_in_time_is_named_with_the_place_of_its_log(tmp_path: Path) -> None:
+    options = StackOptions(logs=tmp_path, start_timeout_seconds=0.0)
+    with pytest.raises(StackError, match=r"gateway not ready after \d+ s") as late:
+        async with running_stack(options):
+            pass
+    assert f"The end of its log ({tmp_path / 'gateway.log'})" in str(late.value)
+    with pytest.raises(StackError, match="--keep-logs keeps all of it"):
+        async with running_stack(StackOptions(start_timeout_seconds=0.0)):
+            pass
