@@ -2,10 +2,11 @@ from typing import Any
 
 import httpx
 import pytest
+from joserfc.jwk import ECKey
 
 from authcore.http_client import pooled_client
 from tests.support.issuer import Clock
-from tests.token_broker.products.product import Product, ec_product, granted, rsa_key
+from tests.token_broker.products.product import Product, ec_product, granted
 from token_broker.profile_check import ProfileCheck
 from token_broker.profiles import load_profile
 from token_broker.settings import Settings
@@ -85,8 +86,8 @@ async def test_metadata_that_says_otherwise_does_not_fit(
 
 
 async def test_keys_of_another_algorithm_do_not_fit(settings: Settings, product: Product) -> None:
-    product.key = rsa_key()
-    assert (await findings(settings, product))[1] == "False keys: no key for any of ES256"
+    product.key = ECKey.generate_key("P-384", {"kid": "ec-384", "alg": "ES384", "use": "sig"}, private=True)
+    assert (await findings(settings, product))[1] == "False keys: no key for any of ES256, PS256, RS256"
 
 
 async def test_a_client_that_is_not_known_there_is_named_at_both_endpoints(
