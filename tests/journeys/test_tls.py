@@ -1,5 +1,6 @@
 """The whole story over TLS, under the host names of the tutorial, on a machine that knows none of them."""
 
+import signal
 from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
@@ -26,47 +27,59 @@ from demo.narration import (
     step_of,
 )
 from demo.network import Network
-from demo.stack import Stack, StackOptions, running_stack
+from demo.parts import HOST_NAMES, Addresses
 from demo.story import TOOL, USERS, User, check_authorization, check_identity, check_rows, rows_of
-from demo.tls import TlsOptions
 from demo.wire import Exchange
-from tests.demo.running import demo
+from tests.demo.running import Demo, demo
+from tests.support.eventually import eventually
 
 JOHN, JANE = USERS
+ENDING = "Ctrl-C ends everything."
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Stack]:
-    options = StackOptions(
-        log_level="debug", logs=tmp_path_factory.mktemp("tls"), tls=TlsOptions(host_names=True)
-    )
-    async with running_stack(options) as own:
-        yield own
+async def run(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Demo]:
+    """A demo that has told its story and stays up: the one system of all these tests."""
+    directory = tmp_path_factory.mktemp("tls")
+    async with demo(directory, "--hosts", "--ca", str(directory / "kept")) as running:
+        await running.is_up()
+        await eventually(lambda: ENDING in running.output.read_text(), within_seconds=60)
+        yield running
+        running.process.send_signal(signal.SIGINT)
+        assert await running.ends(within_seconds=10) == 0, running.output.read_text()
+        assert running.leaves_nothing()
 
 
 @pytest.fixture
-def network(stack: Stack) -> Network:
-    return Network(stack.addresses.ca)
+def addresses(run: Demo) -> Addresses:
+    ports = {name: httpx2.URL(part["url"]).port or 0 for name, part in run.state["processes"].items()}
+    return Addresses.on(ports, redis=run.state["redis"], ca=Path(run.state["ca"]), names=HOST_NAMES)
 
 
-def visitor(stack: Stack, user: User, network: Network) -> Visitor:
-    return Visitor(user.email, partial(newest_password, stack.addresses.inbox, network=network))
+@pytest.fixture
+def network(addresses: Addresses) -> Network:
+    return Network(addresses.ca)
 
 
-async def counters(stack: Stack, network: Network) -> dict[str, int]:
+def visitor(addresses: Addresses, user: User, network: Network) -> Visitor:
+    return Visitor(user.email, partial(newest_password, addresses.inbox, network=network))
+
+
+async def counters(addresses: Addresses, network: Network) -> dict[str, int]:
     async with network.client(timeout_seconds=10) as client:
-        return (await client.get(stack.addresses.issuer + "/debug/counters")).json()
+        return (await client.get(addresses.issuer + "/debug/counters")).json()
 
 
 @pytest.mark.requirement("as-client-metadata")
 async def test_an_agent_is_known_by_its_metadata_document_without_registration(
-    stack: Stack, network: Network
+    addresses: Addresses, network: Network
 ) -> None:
     exchanges: list[Exchange] = []
-    user, document = visitor(stack, JOHN, network), stack.addresses.agent_metadata
-    before = await counters(stack, network)
+    # The story had the first user agree to this document, and the second one to a registered agent.
+    user, document = visitor(addresses, JANE, network), addresses.agent_metadata
+    before = await counters(addresses, network)
     async with connected_agent(
-        stack.addresses.mcp,
+        addresses.mcp,
         user,
         name="A name that only registration would tell",
         metadata_url=document,
@@ -74,43 +87,43 @@ async def test_an_agent_is_known_by_its_metadata_document_without_registration(
         network=network,
     ) as agent:
         check_identity(agent, exchanges, document)
-        check_authorization(agent, stack.addresses)
+        check_authorization(agent, addresses)
         await agent.client.list_tools()
-        check_rows(JOHN, rows_of(await agent.client.call_tool(TOOL)))
+        check_rows(JANE, rows_of(await agent.client.call_tool(TOOL)))
     steps = list(dict.fromkeys(step_of(exchange) for exchange in exchanges))
     assert steps == [REFUSED, RESOURCE, SERVER, IDENTIFIED, LOGIN, TOKEN, CONNECTED, TOOLS, CALL]
-    assert (await counters(stack, network))["registration"] == before["registration"]
+    assert (await counters(addresses, network))["registration"] == before["registration"]
     assert user.consent_text is not None
     assert NAME in user.consent_text
     assert all(exchange.url.startswith("https://") for exchange in exchanges)
 
 
-async def test_an_agent_without_a_document_registers_over_tls(stack: Stack, network: Network) -> None:
+async def test_an_agent_without_a_document_registers_over_tls(addresses: Addresses, network: Network) -> None:
     exchanges: list[Exchange] = []
     async with connected_agent(
-        stack.addresses.mcp,
-        visitor(stack, JANE, network),
+        addresses.mcp,
+        visitor(addresses, JOHN, network),
         on_exchange=exchanges.append,
         network=network,
     ) as agent:
-        check_rows(JANE, rows_of(await agent.client.call_tool(TOOL)))
+        check_rows(JOHN, rows_of(await agent.client.call_tool(TOOL)))
     assert REGISTERED in [step_of(exchange) for exchange in exchanges]
-    assert httpx2.URL(stack.addresses.mcp).host == "mcp.demo.example"
-    assert httpx2.URL(stack.addresses.issuer).host == "login.demo.example"
+    assert httpx2.URL(addresses.mcp).host == "mcp.demo.example"
+    assert httpx2.URL(addresses.issuer).host == "login.demo.example"
 
 
-async def test_cookies_are_for_tls_and_this_host_only(stack: Stack, network: Network) -> None:
+async def test_cookies_are_for_tls_and_this_host_only(addresses: Addresses, network: Network) -> None:
     async with network.client(timeout_seconds=10) as client:
-        answer = await client.get(stack.addresses.issuer + "/agents")
+        answer = await client.get(addresses.issuer + "/agents")
     assert answer.headers["set-cookie"].startswith("__Host-authserver=")
     assert "; Secure" in answer.headers["set-cookie"]
 
 
 @pytest.mark.parametrize("part", ["gateway", "broker", "stocks", "authserver", "agent"])
 async def test_no_part_is_trusted_without_the_authority_and_none_speaks_plain_http(
-    stack: Stack, part: str
+    addresses: Addresses, part: str
 ) -> None:
-    url = stack.addresses.here(part) + "/livez"
+    url = addresses.here(part) + "/livez"
     async with Network().client(timeout_seconds=10) as stranger:
         with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
             await stranger.get(url)
@@ -118,17 +131,13 @@ async def test_no_part_is_trusted_without_the_authority_and_none_speaks_plain_ht
             await stranger.get(url.replace("https://", "http://"))
 
 
-async def test_a_second_demo_runs_beside_it_with_certificates_that_are_kept(
-    stack: Stack, tmp_path: Path
+def test_the_demo_tells_both_ways_to_be_known_and_keeps_its_certificates(
+    run: Demo, addresses: Addresses
 ) -> None:
-    kept = tmp_path / "kept"
-    async with demo(tmp_path / "demo", "--once", "--ca", str(kept)) as run:
-        assert await run.ends(within_seconds=120) == 0, run.output.read_text()
-        shown = run.output.read_text()
-        assert f"4. {IDENTIFIED.title}" in shown
-        assert f"4. {REGISTERED.title}" in shown
-        assert "COM1 450.22, COM4 180.75" in shown
-        assert "COM2 250.62, COM3 21.07" in shown
-        assert run.state["ca"] == str(kept / "ca.pem")
-        assert run.state["mcp"].startswith("https://127.0.0.1:")
-        assert run.leaves_nothing()
+    shown = run.output.read_text()
+    assert f"4. {IDENTIFIED.title}" in shown
+    assert f"4. {REGISTERED.title}" in shown
+    assert "COM1 450.22, COM4 180.75" in shown
+    assert "COM2 250.62, COM3 21.07" in shown
+    assert addresses.ca == run.state_file.parent / "kept" / "ca.pem"
+    assert (addresses.mcp, addresses.issuer) == (run.state["mcp"], run.state["issuer"])
