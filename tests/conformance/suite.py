@@ -43,12 +43,11 @@ def suite_version() -> str:
     return package["devDependencies"]["@modelcontextprotocol/conformance"]
 
 
-async def run_server_scenarios(url: str, revision: str, results: Path) -> list[Outcome]:
-    """Run all that a revision requires, and what it reports without counting it, in the suite's order."""
+async def run_suite(*arguments: str, directory: Path = HERE) -> tuple[int | None, str]:
+    """Run the suite from the directory; return its exit code and what it said."""
     process = await asyncio.create_subprocess_exec(
-        *(str(node()), PROGRAM, "server", "--url", url),
-        *("--requirements", revision, "--output-dir", str(results)),
-        cwd=HERE,
+        *(str(node()), str(HERE / PROGRAM), *arguments),
+        cwd=directory,
         env=os.environ | {"NO_COLOR": "1"},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
@@ -56,9 +55,17 @@ async def run_server_scenarios(url: str, revision: str, results: Path) -> list[O
     )
     async with asyncio.timeout(SECONDS):
         output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+async def run_server_scenarios(url: str, revision: str, results: Path) -> list[Outcome]:
+    """Run all that a revision requires, and what it reports without counting it, in the suite's order."""
+    _, output = await run_suite(
+        "server", "--url", url, "--requirements", revision, "--output-dir", str(results)
+    )
     # It tells by its exit code whether all passed, which is no question here.
-    ran = re.findall(r"^=== Running scenario: (\S+) ===$", output.decode(), re.MULTILINE)
-    assert ran, f"the suite did not run: {output.decode()[-2000:]}"
+    ran = re.findall(r"^=== Running scenario: (\S+) ===$", output, re.MULTILINE)
+    assert ran, f"the suite did not run: {output[-2000:]}"
     found = {outcome.scenario: outcome for outcome in _read(results, revision)}
     return [found.get(scenario) or _crashed(scenario, revision) for scenario in ran]
 
