@@ -58,6 +58,7 @@ def test_the_table_is_of_the_locked_suite_and_the_installed_sdk() -> None:
     assert f"MCP Python SDK {version('mcp')}," in text, "run make conformance"
 
 
+@pytest.mark.usefixtures("packages")
 def test_the_table_says_what_was_found() -> None:
     found = [
         Outcome("tools-list", "2026-07-28", 3, (), ()),
