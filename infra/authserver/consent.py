@@ -5,6 +5,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
+from authcore.claims import covers
 from authcore.errors import AccessDenied, OAuthError
 from authserver import endpoints
 from authserver.authorization import (
@@ -35,7 +36,7 @@ async def consent_page(request: Request) -> Response:
         return await _grant(server, found, user, agreed=False)
     if silent:
         return await _refuse(server, found, ConsentRequired("The user has not agreed to this before"))
-    return _page(server, found, user)
+    return await _page(server, found, user)
 
 
 async def decide(request: Request) -> Response:
@@ -85,8 +86,9 @@ async def _refuse(server: Server, found: Waiting, error: OAuthError) -> Response
     return see_other(error_location(server.where.issuer, answered.redirect_uri, answered.state, error))
 
 
-def _page(server: Server, found: Waiting, user: User) -> Response:
+async def _page(server: Server, found: Waiting, user: User) -> Response:
     pending, client = found.pending, found.client
+    before = await server.consents.given(pending, user.email)
     another = f"{server.where.path(endpoints.LOGIN)}?{urlencode({'request': pending.request_id})}"
     return server.pages.render(
         "consent.html",
@@ -96,7 +98,10 @@ def _page(server: Server, found: Waiting, user: User) -> Response:
         account=user.email,
         region=user.region,
         resource=server.display_name(pending.audience),
-        scopes=[server.policy.scopes[name].description for name in sorted(pending.scope)],
+        scopes=[
+            (server.policy.scopes[name].description, bool(before) and not covers(before, frozenset({name})))
+            for name in sorted(pending.scope)
+        ],
         target=shown_target(pending.redirect_uri),
         local=stays_local(pending.redirect_uri),
         action=server.where.path(endpoints.CONSENT),

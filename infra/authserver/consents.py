@@ -13,12 +13,12 @@ class Consents:
 
     async def covers(self, request: AuthorizationRequest, email: str) -> bool:
         """Tell whether this user agreed to all of this before."""
-        given = await self._given(request, email)
+        given = await self.given(request, email)
         return bool(request.scope) and covers(given, request.scope)
 
     async def give(self, request: AuthorizationRequest, email: str, now: int) -> None:
         """Remember that this user agreed, in addition to what was agreed before."""
-        scope = request.scope | await self._given(request, email)
+        scope = request.scope | await self.given(request, email)
         await self._database.write(
             "INSERT INTO consents (email, client_id, audience, scope, given_at) VALUES (?, ?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET scope = excluded.scope, given_at = excluded.given_at",
@@ -46,7 +46,8 @@ class Consents:
                     audience,
                 )
 
-    async def _given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
+    async def given(self, request: AuthorizationRequest, email: str) -> frozenset[str]:
+        """Return what this user agreed to before."""
         row = await self._database.first(
             "SELECT scope FROM consents WHERE email = ? AND client_id = ? AND audience = ?",
             email,

@@ -91,6 +91,8 @@ STOCKS_READ: Final = "stocks/read"
 STOCKS_TRADE: Final = "stocks/trade"
 STOCKS: Final = "stocks"
 """Contains both."""
+APPROVALS: Final = "approvals"
+"""For the page on which users approve what their agents are about to do. No API has a use for it."""
 
 POLICY: Final = Policy(
     scopes=MappingProxyType(
@@ -101,12 +103,17 @@ POLICY: Final = Policy(
                 without_user=True,
             ),
             STOCKS_TRADE: ScopePolicy(
-                description="Buy and sell stocks for you, without asking you again for each order",
+                description="Prepare orders of stocks for you, and place each one that you approve",
                 purpose="trade_stocks",
                 access_token_seconds=300,
             ),
+            APPROVALS: ScopePolicy(
+                description="Know that it is you when you approve what an agent is about to do",
+                purpose="approve_calls",
+                access_token_seconds=300,
+            ),
             STOCKS: ScopePolicy(
-                description="See prices, and buy and sell for you without asking you again for each order",
+                description="See prices, prepare orders for you, and place each one that you approve",
                 purpose="trade_stocks",
                 access_token_seconds=300,
             ),

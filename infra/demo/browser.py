@@ -168,6 +168,23 @@ class Visitor:
             at = await self._answer(browser, at)
         raise BrowserError("too many pages")
 
+    async def arrive(self, browser: Browser, url: str, *, at: str) -> Page:
+        """Walk through login and consent to a page of the server `at`, which sends users to sign in first.
+
+        Raises:
+            BrowserError: a page on the way was an error, or nothing the user knows how to answer.
+        """
+        page = await browser.open(url)
+        for _ in range(MAX_PAGES):
+            if isinstance(page, AuthorizationResponse):
+                raise BrowserError("the way led to another client")
+            if page.url.startswith(f"{at}/"):
+                return page
+            if page.status >= 400:
+                raise BrowserError(f"HTTP {page.status}: {page.text[:300]}")
+            page = await self._answer(browser, page)
+        raise BrowserError("too many pages")
+
     async def _answer(self, browser: Browser, page: Page) -> Page | AuthorizationResponse:
         for form in page.forms:
             field = form.field_for(autocomplete="one-time-code", names=PASSWORD_NAMES)

@@ -15,6 +15,7 @@ API_AUDIENCE: Final = "https://api.demo.example"
 SCOPES: Final = ("stocks/read", "stocks/trade")
 BROKER_CLIENT: Final = "token-broker"
 GATEWAY_CLIENT: Final = "mcp-gateway"
+APPROVAL_CLIENT: Final = "mcp-gateway-approvals"
 OPERATOR_CLIENT: Final = "operator"
 OPERATOR_KEY: Final = "operator-key.json"
 """A file name."""
@@ -145,6 +146,7 @@ class Secrets:
     operator_key: Path
     operator_public_key: dict[str, Any]
     sealing_key: Path
+    state_key: Path
     redis_urls: Mapping[str, Path]
     """By part: each is a user of its own."""
     admin_password: Path
@@ -162,6 +164,7 @@ class Secrets:
             keys.write_jwk(directory / OPERATOR_KEY, operator),
             keys.public_part(operator),
             keys.write_private(directory / "sealing-key", keys.secret()),
+            keys.write_private(directory / "state-key", keys.secret()),
             {
                 part: keys.write_private(directory / f"{part}-redis-url", url)
                 for part, url in redis_urls.items()
@@ -183,6 +186,12 @@ def environments(
         "introspection": True,
         "audiences": [API_AUDIENCE],
     }
+    approvals = {
+        "client_id": APPROVAL_CLIENT,
+        "client_name": "Approval page of the MCP gateway",
+        "token_endpoint_auth_method": "none",
+        "redirect_uris": [addresses.gateway + "/approvals/callback"],
+    }
     gateway = {
         "jwks": {"keys": [secrets.gateway_public_key]},
         "resource": addresses.mcp,
@@ -196,7 +205,7 @@ def environments(
             "AUTHSERVER_STATE_PATH": str(directory / "authserver.sqlite"),
             "AUTHSERVER_MCP_RESOURCE": addresses.mcp,
             "AUTHSERVER_API_AUDIENCES": json.dumps([API_AUDIENCE]),
-            "AUTHSERVER_CLIENTS": json.dumps([broker]),
+            "AUTHSERVER_CLIENTS": json.dumps([broker, approvals]),
             "AUTHSERVER_EVENT_RECEIVERS": json.dumps(
                 [{"url": addresses.broker + "/events", "audience": addresses.broker}]
             ),
@@ -229,6 +238,10 @@ def environments(
             "GATEWAY_BROKER_CLIENT_ID": GATEWAY_CLIENT,
             "GATEWAY_BROKER_CLIENT_KEY_FILE": str(secrets.gateway_key),
             "GATEWAY_REDIS_URL_FILE": str(secrets.redis_urls[GATEWAY]),
+            "GATEWAY_STATE_KEY_FILE": str(secrets.state_key),
+            "GATEWAY_APPROVAL_CLIENT_ID": APPROVAL_CLIENT,
+            "GATEWAY_AUTHORIZATION_ENDPOINT": addresses.issuer + "/authorize",
+            "GATEWAY_TOKEN_ENDPOINT": addresses.issuer_here + "/token",
             "GATEWAY_API_URL": addresses.here(STOCKS),
             "GATEWAY_API_AUDIENCE": API_AUDIENCE,
             "GATEWAY_ALLOWED_ORIGINS": json.dumps(list(INSPECTOR_ORIGINS)),

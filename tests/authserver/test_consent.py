@@ -77,7 +77,9 @@ async def test_more_scopes_than_before_are_asked_about(tmp_path: Path) -> None:
         assert "Buy and sell" not in page.text
         await browser.submit(page, decision="allow")
         page = await server.authorize(browser, client_id, scope="stocks/read stocks/trade")
-        assert "Buy and sell" in page.text
+        # What is new stands out; on a first visit everything would be, so nothing is marked.
+        assert 'Buy and sell <span class="new">' in page.text
+        assert "<li>Read prices</li>" in page.text
         await browser.submit(page, decision="allow")
         for scope in ("stocks/read", "stocks/trade", "stocks/read stocks/trade"):
             assert (await server.authorize(browser, client_id, scope=scope)).callback["code"]

@@ -26,7 +26,7 @@ async def test_the_metadata_is_the_same_at_every_well_known_path(server: AuthSer
     assert document["code_challenge_methods_supported"] == ["S256"]
     assert document["authorization_response_iss_parameter_supported"] is True
     assert document["client_id_metadata_document_supported"] is True
-    assert document["scopes_supported"] == ["stocks", "stocks/read", "stocks/trade"]
+    assert document["scopes_supported"] == ["approvals", "stocks", "stocks/read", "stocks/trade"]
 
 
 async def test_an_issuer_without_a_path_is_served_at_the_root(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def test_no_environment_holds_a_secret(told: dict[str, dict[str, str]], tmp_path
     everything = json.dumps(told)
     for file in ("broker-key.json", "gateway-key.json"):
         assert json.loads((tmp_path / file).read_text())["d"] not in everything
-    for file in ("sealing-key", "broker-redis-url", "gateway-redis-url", "admin-password"):
+    for file in ("sealing-key", "state-key", "broker-redis-url", "gateway-redis-url", "admin-password"):
         assert (tmp_path / file).read_text() not in everything
 
 
@@ -44,6 +44,7 @@ def test_every_secret_is_a_private_file(told: dict[str, dict[str, str]], tmp_pat
         "gateway-redis-url",
         "operator-key.json",
         "sealing-key",
+        "state-key",
     ]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 

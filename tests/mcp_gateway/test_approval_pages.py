@@ -252,7 +252,7 @@ async def test_a_foreign_host_is_not_served(page: str, john: Person) -> None:
 
 
 def test_every_argument_is_shown_in_the_order_of_the_schema() -> None:
-    properties = {"symbol": {"title": "Stock"}, "quantity": {}, "limit": {}}
+    properties = {"symbol": {"title": "Stock"}, "limit_price": {}, "side": {}}
     tool = Tool(name="order", input_schema={"type": "object", "properties": properties})
-    rows = shown(tool, {"extra": {"b": 1, "a": [True, None]}, "quantity": 5, "symbol": "COM1"})
-    assert rows == [("Stock", "COM1"), ("quantity", "5"), ("extra", '{"a":[true,null],"b":1}')]
+    rows = shown(tool, {"extra": {"b": 1, "a": [True, None]}, "limit_price": "5", "symbol": "COM1"})
+    assert rows == [("Stock", "COM1"), ("Limit price", "5"), ("extra", '{"a":[true,null],"b":1}')]

@@ -77,13 +77,16 @@ def shown(definition: Tool, arguments: Mapping[str, Any]) -> list[tuple[str, str
         *(name for name in properties if name in arguments),
         *(n for n in arguments if n not in properties),
     ]
-    rows = [
-        (visible(str(properties.get(name, {}).get("title", name))), visible(_text(arguments[name])))
-        for name in names
-    ]
+    rows = [(_label(name, properties), visible(_text(arguments[name]))) for name in names]
     if sum(len(label) + len(value) for label, value in rows) > MAX_SHOWN_CHARACTERS:
         raise UnreadableCall("its arguments are longer than a person can be expected to read")
     return rows
+
+
+def _label(name: str, properties: Mapping[str, Mapping[str, Any]]) -> str:
+    if name not in properties:
+        return visible(name)
+    return str(properties[name].get("title") or name.replace("_", " ").capitalize())
 
 
 def visible(text: str) -> str:

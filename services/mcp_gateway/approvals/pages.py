@@ -153,7 +153,9 @@ class Pages:
         if decided is not None:
             text = "Your agent may do this once, within the next minutes." if decided else "Nothing was done."
             return self._message(
-                200, "Approved" if decided else "Denied", f"{text} You can close this page and go back to it."
+                200,
+                "Approved" if decided else "Denied",
+                f"{text} You can close this page and go back to your agent.",
             )
         tool = TOOLS.get(approval.call.tool)
         if tool is None:
