@@ -5,6 +5,7 @@ has not used when the lease ends is lost to the agent, so leases are small: as l
 up they double, to a quarter of what flows into the bucket meanwhile. Nobody ever gets more than the limit.
 """
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,7 +27,8 @@ LEASED_SHARE: Final = 0.25
 MAX_LEASES: Final = 20_000
 RETRY_SECONDS: Final = 1.0
 """How long Redis is not asked after it could not answer: nobody should wait for that again and again."""
-MAX_ROUNDS: Final = 8
+PATIENCE_SECONDS: Final = 5.0
+"""How long a call waits for its turn. Each answer of Redis lets at least one of those who wait through."""
 
 
 class TooManyRequests(Exception):
@@ -76,13 +78,16 @@ class Limiter:
             TooManyRequests: a bucket is empty.
             TemporarilyUnavailable: nobody could say, and that is a reason to refuse.
         """
-        for _ in range(MAX_ROUNDS):
-            empty = [bucket for bucket in buckets if not self._has_one(bucket)]
-            if not empty:
-                return self._taken(buckets)
-            for bucket in empty:
-                await self._renew(bucket)
-        raise TemporarilyUnavailable(reason="too many callers for one bucket", retry_after_seconds=1)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while empty := [bucket for bucket in buckets if not self._has_one(bucket)]:
+                    for bucket in empty:
+                        await self._renew(bucket)
+        except TimeoutError:
+            raise TemporarilyUnavailable(
+                reason="too many callers for one bucket", retry_after_seconds=1
+            ) from None
+        return self._taken(buckets)
 
     def _has_one(self, bucket: Bucket) -> bool:
         """Tell whether the lease has a call left.

@@ -123,7 +123,7 @@ class Settings(RedisSettings):
     )
     memory_entries: int = Field(default=10_000, ge=1, description="how many tokens are remembered at most")
     limits: frozenset[str] = Field(
-        default=frozenset({"delegation 1200/minute", "client 60000/minute"}),
+        default=frozenset({"delegation 6000/minute", "client 60000/minute"}),
         description="how often may be called, as a JSON array: by one delegation, by all of one client, or "
         "one tool by one delegation ('tool:place-order 20/hour'); per second, minute, hour or day",
     )

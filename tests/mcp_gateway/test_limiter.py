@@ -129,3 +129,29 @@ def test_local_buckets_are_bounded(watch: Watch) -> None:
         buckets.take_now(Bucket(HOUR.limit, str(number)), 100)
     assert buckets.take_now(Bucket(HOUR.limit, "0"), 1).calls == 1
     assert buckets.take_now(Bucket(HOUR.limit, str(MAX_LOCAL_BUCKETS)), 1).calls == 0
+
+
+class Slow(Counted):
+    """Answers after callers had the time to come in between."""
+
+    async def take(self, bucket: Bucket, wanted: int) -> Granted:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await super().take(bucket, wanted)
+
+
+async def test_many_callers_at_once_each_get_their_turn(watch: Watch) -> None:
+    slow = Slow(LocalBuckets(now=watch))
+    many, whole = limiter(slow, watch), Bucket(Limit("client", None, 60_000, 60), "whole")
+    calls = iter(range(MINUTE.limit.quota))
+
+    async def agent(number: int) -> int:
+        done = 0
+        for _ in calls:
+            for _ in range(number % 7):
+                await asyncio.sleep(0)
+            await many.admit([MINUTE, whole])
+            done += 1
+        return done
+
+    assert sum(await asyncio.gather(*(agent(number) for number in range(64)))) == MINUTE.limit.quota
