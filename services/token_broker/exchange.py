@@ -295,6 +295,9 @@ def _violation(
         return "it outlives the subject token"
     if token.expires_at <= now:
         return "it has expired"
+    if token.confirmation:
+        # Whoever asked has shown no key, here or at the server: nobody could use it (docs/adr/0036).
+        return "it is bound to a key that is not its bearer's"
     known, told = subject.token.delegation_id, token.delegation_id
     if None not in (known, told) and known != told and relaxed.delegation_not_carried is None:
         return "another delegation"

@@ -202,6 +202,9 @@ async def test_a_request_that_is_not_well_formed_is_refused(
         {"exp": NOW - 1},
         {"iss": "https://evil.test"},
         {"delegationId": "another"},
+        {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}},
+        {"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}},
+        {"cnf": {"kid": 7}},
     ],
 )
 async def test_a_token_wider_than_its_subject_is_neither_returned_nor_kept(

@@ -22,7 +22,9 @@ from token_broker.sealing import Sealer
 
 LEEWAY = 10
 ENTRIES = (PHANTOM, exchanged(API, frozenset({"read"})), exchanged(API, frozenset({"read", "trade"})))
-TOKENS = ("token-a", "token-b", "token-c")
+KEYS = {"token-a": "one-key", "token-b": "another-key", "token-c": "no-key"}
+"""Subject tokens, and what each is bound to: any of them may belong to any delegation."""
+TOKENS = tuple(KEYS)
 DELEGATIONS = (Delegation("one", "claim"), Delegation("two", "jti"))
 
 delegations = st.sampled_from(DELEGATIONS)
@@ -71,7 +73,7 @@ async def test_the_store_gives_out_the_last_living_token_of_a_living_delegation_
         count=results.append,
     )
     for number, step in enumerate(script):
-        await play(step, f"jwt-{number}", store, model, clock)
+        await play(step, number, store, model, clock)
         sealer.use(tuple(model.ring))
         await compare(store, model, clock)
         assert all(0 < redis.ttl(key) <= 1000 for key in redis.delegations())
@@ -79,7 +81,7 @@ async def test_the_store_gives_out_the_last_living_token_of_a_living_delegation_
 
 
 async def play(
-    step: tuple[object, ...], jwt: str, store: DelegationStore, model: Model, clock: Clock
+    step: tuple[object, ...], number: int, store: DelegationStore, model: Model, clock: Clock
 ) -> None:
     match step:
         case (
@@ -90,6 +92,7 @@ async def play(
             int() as life,
             int() as rest,
         ):
+            jwt = f"jwt-{number} for {KEYS[token]}"
             expires_at, subject_expires_at = clock.seconds + life, clock.seconds + rest
             try:
                 await store.write(
@@ -133,4 +136,6 @@ async def compare(store: DelegationStore, model: Model, clock: Clock) -> None:
             for entry in ENTRIES:
                 jwt, until = model.kept.get((delegation.tag, token, entry), (None, 0))
                 expected = jwt if until > clock.seconds else None
-                assert await store.read(delegation, token, entry) == expected
+                read = await store.read(delegation, token, entry)
+                assert read == expected
+                assert read is None or read.endswith(f" for {KEYS[token]}")
