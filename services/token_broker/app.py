@@ -103,8 +103,10 @@ def create_app(
         deadline_seconds=settings.http_deadline_seconds + LOCK_MARGIN_SECONDS,
         now=now,
     )
-    workloads = service_accounts(settings, cluster, now=now)
-    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, ahead, workloads, now)
+    first_use = ReplayGuard(redis, "j", now=now).first_use
+    workloads = service_accounts(settings, cluster, first_use, now=now)
+    verifier = ClientAssertionVerifier(frozenset({settings.url}), now=now, first_use=first_use)
+    broker = _broker(settings, client, redis, ring.sealer, jwks, feed, locks, ahead, verifier, workloads, now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[State]:
@@ -150,6 +152,7 @@ def _broker(
     feed: DelegationFeed,
     locks: ReplicaLocks,
     ahead: RefreshAhead,
+    verifier: ClientAssertionVerifier,
     workloads: ServiceAccounts | None,
     now: Clock,
 ) -> Broker:
@@ -175,9 +178,6 @@ def _broker(
         replicas=settings.redis_revocation_replicas,
     )
     revocation = Revocation(store, announcements, heartbeat_seconds=settings.heartbeat_seconds)
-    verifier = ClientAssertionVerifier(
-        frozenset({settings.url}), now=now, first_use=ReplayGuard(redis, "j", now=now).first_use
-    )
     return Broker(
         clients=ClientAuthentication(callers, verifier, workloads),
         introspection=introspection,

@@ -2,7 +2,7 @@
 
 import httpx
 
-from authcore.client_assertion import StaticKeys
+from authcore.client_assertion import FirstUse, StaticKeys
 from authcore.clock import Clock
 from authcore.http_client import pooled_client
 from authcore.jwks import JwksClient, parse_key_set
@@ -24,7 +24,9 @@ def cluster_client(settings: Settings, transport: httpx.AsyncBaseTransport | Non
     return client
 
 
-def service_accounts(settings: Settings, client: httpx.AsyncClient, *, now: Clock) -> ServiceAccounts | None:
+def service_accounts(
+    settings: Settings, client: httpx.AsyncClient, first_use: FirstUse, *, now: Clock
+) -> ServiceAccounts | None:
     """Return who can tell workloads of the cluster from others, if any may call."""
     clients = clients_of({name: caller.service_accounts for name, caller in settings.callers.items()})
     if not clients:
@@ -34,6 +36,7 @@ def service_accounts(settings: Settings, client: httpx.AsyncClient, *, now: Cloc
         _keys(settings, client, now),
         audience=settings.url,
         clients=clients,
+        first_use=first_use,
         now=now,
     )
 

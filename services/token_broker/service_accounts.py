@@ -10,6 +10,7 @@ from typing import Final
 
 import httpx
 
+from authcore.client_assertion import FirstUse
 from authcore.clock import Clock
 from authcore.errors import InvalidClient, InvalidToken
 from authcore.validator import KeySource, TokenProfile, TokenValidator
@@ -24,7 +25,14 @@ class ServiceAccounts:
     """Knows which caller a service account is."""
 
     def __init__(
-        self, issuer: str, keys: KeySource, *, audience: str, clients: Mapping[str, str], now: Clock
+        self,
+        issuer: str,
+        keys: KeySource,
+        *,
+        audience: str,
+        clients: Mapping[str, str],
+        first_use: FirstUse,
+        now: Clock,
     ) -> None:
         """Prepare.
 
@@ -33,12 +41,14 @@ class ServiceAccounts:
             keys: what it signs with.
             audience: this broker's URL.
             clients: `system:serviceaccount:<namespace>:<name>` → client id.
+            first_use: writes down that an account was here.
             now: the clock.
         """
         profile = TokenProfile(issuer=issuer, audience=frozenset({audience}), algorithms=ALGORITHMS)
         self._validator = TokenValidator(profile, keys, now=now)
         self._audience = frozenset({audience})
         self._clients = clients
+        self._first_use = first_use
         self._now = now
 
     def client_of(self, subject: str | None) -> str | None:
@@ -50,7 +60,7 @@ class ServiceAccounts:
 
         Raises:
             InvalidClient: it does not.
-            TemporarilyUnavailable: the cluster's keys could not be fetched.
+            TemporarilyUnavailable: the cluster's keys could not be fetched, or Redis not be written to.
         """
         try:
             token = await self._validator.validate(assertion)
@@ -61,6 +71,9 @@ class ServiceAccounts:
             raise InvalidClient("The client assertion is not acceptable", reason="sub, or more than one aud")
         if token.expires_at > self._now() + MAX_LIFETIME_SECONDS:
             raise InvalidClient("The client assertion lives too long")
+        # The first time or not: it matters that Redis takes it. A master that was cut off can be read, not
+        # written to, and nobody may be served from it (docs/adr/0025).
+        await self._first_use(f"|{subject}", self._now() + 1)
 
 
 class BearerFromFile(httpx.Auth):

@@ -53,9 +53,9 @@ async def known(broker: Broker, server: FakeAuthorizationServer, token: str, **c
     assert (await broker.exchange(token)).status_code == 200
 
 
-async def recovered(broker: Broker, token: str) -> None:
+async def recovered(broker: Broker, token: str, credentials: dict[str, str] | None = None) -> None:
     async with asyncio.timeout(10):
-        while (await broker.exchange(token)).status_code != 200:
+        while (await broker.exchange(token, credentials=credentials)).status_code != 200:
             pass
 
 

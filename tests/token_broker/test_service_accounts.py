@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from authcore.oauth2_types import CLIENT_ASSERTION_JWT_BEARER
 from tests.support.issuer import NOW, Clock, Issuer, ec_key
+from tests.support.redis_server import RedisServer
 from tests.token_broker.conftest import API, RESOURCE, URL, Broker, Start
 from tests.token_broker.fake_authorization_server import FakeAuthorizationServer
+from tests.token_broker.test_faults import commanding, recovered
 from token_broker.service_accounts import BearerFromFile
 from token_broker.settings import CallerSettings, Settings
 
@@ -65,6 +67,32 @@ async def test_a_workload_calls_with_its_projected_token_again_and_again(
     assert (
         await broker.introspect(token, credentials=credentials | {"client_id": "workload"})
     ).status_code == 200
+
+
+@pytest.mark.parametrize("setting", ["min-replicas-to-write", "maxmemory"])
+async def test_a_workload_is_served_by_no_redis_that_cannot_be_written_to(
+    start: Start,
+    server: FakeAuthorizationServer,
+    own_redis: RedisServer,
+    token: str,
+    cluster: Issuer,
+    setting: str,
+) -> None:
+    server.knows(token)
+    broker, credentials = await start(redis_url=SecretStr(own_redis.url)), projected(cluster)
+    assert (await broker.exchange(token, credentials=credentials)).status_code == 200
+    with commanding(own_redis) as redis:
+        # As a master that was cut off from its only replica; or one that is full.
+        redis.config_set(setting, "1")
+        for _ in range(2):
+            for answer in (
+                await broker.exchange(token, credentials=credentials),
+                await broker.introspect(token, credentials=credentials),
+            ):
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+        redis.config_set(setting, "0")
+    await recovered(broker, token, credentials)
+    assert (server.introspections, server.exchanges) == (1, 1)
 
 
 async def test_a_workload_gets_what_its_caller_is_configured_for_and_no_more(
