@@ -6,12 +6,12 @@ from pathlib import Path
 
 from faststream.redis import RedisBroker
 
-from stocks.ticker_app import declare_publishers, specification
+from stocks.ticker_app import NOWHERE, declare_publishers, specification
 
 
 def document() -> str:
     """Return the document as it is kept in the repository."""
-    broker = RedisBroker("redis://redis.example")
+    broker = RedisBroker(NOWHERE)
     declare_publishers(broker, stream_length=10_000)
     described = specification(broker).to_specification().to_jsonable()
     return json.dumps(described, indent=2, sort_keys=True) + "\n"

@@ -21,6 +21,7 @@ from stocks.ticker import LEASE_SECONDS, REGIONS, Ticker
 from stocks.ticker_settings import TickerSettings
 
 MAX_CONNECTIONS: Final = 4
+NOWHERE: Final = "redis://redis.example"
 
 logger = logging.getLogger(__name__)
 
@@ -31,12 +32,14 @@ def create_ticker(settings: TickerSettings) -> AsgiFastStream:
     Raises:
         ValueError: the file to replay is not one; says which line.
     """
-    redis_url = settings.redis_url.get_secret_value()
     redis = connect(
-        redis_url, timeout_seconds=settings.redis_timeout_seconds, max_connections=MAX_CONNECTIONS
+        settings.redis_url.get_secret_value(),
+        tls=settings.redis_tls,
+        timeout_seconds=settings.redis_timeout_seconds,
+        max_connections=MAX_CONNECTIONS,
     )
     # It never connects: every message goes out within a transaction on our own connection.
-    broker = RedisBroker(redis_url, logger=logger)
+    broker = RedisBroker(NOWHERE, logger=logger)
     declare_publishers(broker, stream_length=settings.stream_length)
     ticker = Ticker(
         PriceStore(redis),

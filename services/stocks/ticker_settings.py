@@ -2,24 +2,18 @@
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from authcore.redis_client import require_redis_url
-from authcore.secret_settings import given_or_from_file
-from authcore.service import ServiceSettings
+from authcore.redis_settings import RedisSettings
 
 
-class TickerSettings(ServiceSettings):
+class TickerSettings(RedisSettings):
     """Where prices go and how they move."""
 
     model_config = SettingsConfigDict(env_prefix="TICKER_", frozen=True)
 
     port: int = Field(default=8083, ge=1, le=65535, description="port to listen on, for health checks")
-    redis_url_file: Path | None = Field(default=None, description="file with the URL of the Redis for prices")
-    redis_url: SecretStr = Field(
-        default=SecretStr(""), validate_default=True, description="the same, without a file; one is required"
-    )
     redis_timeout_seconds: float = Field(
         default=0.5, gt=0, le=10, description="limit for connecting to Redis and for each of its answers"
     )
@@ -35,13 +29,9 @@ class TickerSettings(ServiceSettings):
         default=10_000, ge=100, description="updates kept in the stream of each region, about"
     )
 
-    @field_validator("redis_url", mode="before")
-    @classmethod
-    def _or_from_file(cls, value: object, info: ValidationInfo) -> object:
-        return given_or_from_file(value, info)
-
     @field_validator("redis_url")
     @classmethod
-    def _is_redis(cls, value: SecretStr) -> SecretStr:
-        require_redis_url(value.get_secret_value())
+    def _is_given(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            raise ValueError("is required, or TICKER_REDIS_URL_FILE")
         return value

@@ -67,7 +67,8 @@ async def test_when_the_publishing_process_is_killed_a_standby_goes_on_without_a
 @pytest.mark.parametrize(
     ("arguments", "variables", "complaint"),
     [
-        ((), {}, "TICKER_REDIS_URL: Value error, must be a redis://"),
+        ((), {}, "TICKER_REDIS_URL: Value error, is required"),
+        ((), {"TICKER_REDIS_URL": "nats://127.0.0.1"}, "TICKER_REDIS_URL: Value error, must be"),
         (("--replay", "/nowhere.csv"), {"TICKER_REDIS_URL": "redis://127.0.0.1:1"}, "TICKER_REPLAY: "),
         (("--updates-per-second", "0"), {"TICKER_REDIS_URL": "redis://127.0.0.1:1"}, "greater than 0"),
         (("--speed", "fast"), {"TICKER_REDIS_URL": "redis://127.0.0.1:1"}, "TICKER_SPEED: "),
