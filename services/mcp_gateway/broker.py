@@ -12,7 +12,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from authcore.authentication_demand import demand_of
 from authcore.claims import format_scope
-from authcore.client_assertion import ClientAssertionSigner
 from authcore.clock import Clock
 from authcore.errors import (
     InsufficientClaims,
@@ -28,6 +27,7 @@ from authcore.oauth2_types import (
     TOKEN_TYPE_ACCESS_TOKEN,
 )
 from authcore.single_flight import SingleFlight
+from mcp_gateway.broker_proof import BrokerProof
 from mcp_gateway.memory import TokenMemory
 
 EXPIRY_MARGIN_SECONDS = 5
@@ -63,14 +63,14 @@ class Broker:
         self,
         client: httpx.AsyncClient,
         url: str,
-        signer: ClientAssertionSigner,
+        proof: BrokerProof,
         *,
         now: Clock,
         exchanged: TokenMemory[ExchangeKey, Answer],
     ) -> None:
         self._client = client
         self._url = url.rstrip("/")
-        self._signer = signer
+        self._proof = proof
         self._now = now
         self._exchanged = exchanged
         self._exchanging = SingleFlight[tuple[ExchangeKey, bool], Answer]()
@@ -129,7 +129,7 @@ class Broker:
         request = self._client.build_request(
             "POST",
             self._url + path,
-            data=form | self._signer.parameters(self._url),
+            data=form | self._proof.parameters(self._url),
             headers={"accept": "application/json", **headers},
         )
         return await send_bounded(self._client, request)

@@ -16,6 +16,7 @@ from authcore.replay_guard import ReplayGuard
 from authcore.validator import TokenProfile, TokenValidator
 from mcp_gateway.authentication import Authenticator, Known
 from mcp_gateway.broker import Answer, Broker, ExchangeKey
+from mcp_gateway.broker_proof import BrokerProof, ProjectedToken
 from mcp_gateway.memory import TokenMemory
 from mcp_gateway.metadata import metadata_url
 from mcp_gateway.possession import Possession
@@ -91,15 +92,23 @@ def _possession(
 
 
 def _broker(settings: Settings, client: httpx.AsyncClient, feed: DelegationFeed | None, now: Clock) -> Broker:
-    key = json.loads(settings.broker_client_key_file.read_text())
-    signer = ClientAssertionSigner(settings.broker_client_id, key, now=now)
     exchanged = TokenMemory[ExchangeKey, Answer](
         max_entries=settings.memory_entries,
         max_age_seconds=settings.memory_age_seconds,
         feed=feed,
         now=now,
     )
-    return Broker(client, settings.broker_url, signer, now=now, exchanged=exchanged)
+    return Broker(client, settings.broker_url, _proof(settings, now), now=now, exchanged=exchanged)
+
+
+def _proof(settings: Settings, now: Clock) -> BrokerProof:
+    """Return the one of the two that the settings have."""
+    if settings.broker_token_file is not None:
+        return ProjectedToken(settings.broker_token_file, now=now)
+    if settings.broker_client_key_file is None:
+        raise ValueError("the gateway has nothing to prove itself with at the broker")
+    key = json.loads(settings.broker_client_key_file.read_text())
+    return ClientAssertionSigner(settings.broker_client_id, key, now=now)
 
 
 def _validator(settings: Settings, jwks: JwksClient, now: Clock) -> TokenValidator:

@@ -14,6 +14,7 @@ from authcore.dpop_nonces import DerivedNonces
 from authcore.key_ring import parse_ring
 from authcore.redis_settings import RedisSettings
 from authcore.secret_settings import given_or_from_file
+from mcp_gateway.broker_proof import read_token
 from mcp_gateway.hosts import normal_host, normal_url
 from mcp_gateway.limits import Limit
 from mcp_gateway.memory import UNANNOUNCED_SECONDS
@@ -39,7 +40,15 @@ class Settings(RedisSettings):
     clock_skew_seconds: int = Field(default=30, ge=0, le=300, description="how far clocks may differ")
     broker_url: str = Field(description="base URL of the token broker")
     broker_client_id: str = Field(default="mcp-gateway", description="who we are at the broker")
-    broker_client_key_file: Path = Field(description="file with our private JWK for the broker")
+    broker_client_key_file: Path | None = Field(
+        default=None, description="file with our private JWK for the broker"
+    )
+    broker_token_file: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="instead of the key: file with our Kubernetes service-account token, projected for the "
+        "broker's URL; the broker knows who we are by it",
+    )
     api_url: str = Field(description="base URL of the stocks API")
     api_audience: str = Field(description="the API's name in `aud`, such as https://api.demo.example")
     allowed_hosts: frozenset[str] = Field(
@@ -158,7 +167,9 @@ class Settings(RedisSettings):
 
     @field_validator("broker_client_key_file")
     @classmethod
-    def _holds_a_key(cls, value: Path) -> Path:
+    def _holds_a_key(cls, value: Path | None) -> Path | None:
+        if value is None:
+            return value
         try:
             document: object = json.loads(value.read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -166,6 +177,19 @@ class Settings(RedisSettings):
         if not isinstance(document, dict):
             raise ValueError("does not hold a JWK")
         ClientAssertionSigner("", cast("dict[str, Any]", document), now=system_clock)
+        return value
+
+    @field_validator("broker_token_file")
+    @classmethod
+    def _is_the_one_proof(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        # A key file that is no good has been complained about already.
+        told = info.data
+        if "broker_client_key_file" in told and (value is None) == (told["broker_client_key_file"] is None):
+            raise ValueError(
+                "give either GATEWAY_BROKER_CLIENT_KEY_FILE or GATEWAY_BROKER_TOKEN_FILE, not both or neither"
+            )
+        if value is not None:
+            read_token(value)
         return value
 
     @field_validator("limits")

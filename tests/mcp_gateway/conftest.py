@@ -94,6 +94,8 @@ class Network:
     """The forms that came to the token endpoint."""
     token_endpoint: Callable[[httpx.Request], httpx.Response] | None = None
     api_requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
+    real_broker: httpx.AsyncBaseTransport | None = None
+    """Answers instead of the fake one."""
     before_answer: Callable[[httpx.Request], Awaitable[None]] | None = None
     """Runs when an answer is ready to leave: whatever it says was true before."""
 
@@ -112,6 +114,8 @@ class Network:
                 return self.issuer.respond(request)
             case "broker.test":
                 await request.aread()
+                if self.real_broker is not None:
+                    return await self.real_broker.handle_async_request(request)
                 return self.broker(request)
             case "api.test":
                 self.api_requests.append(request)
@@ -207,6 +211,8 @@ async def gateway(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
 
 @asynccontextmanager
 async def running(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
+    credential = settings.broker_client_key_file or settings.broker_token_file
+    assert credential is not None
     issuer = Issuer()
     broker = FakeBroker(
         issuer,
@@ -222,7 +228,7 @@ async def running(settings: Settings, clock: Clock) -> AsyncGenerator[Gateway]:
             issuer=ISSUER,
             jwks_uri=JWKS_URI,
             audience=API,
-            store_url=SecretStr(f"sqlite:///{settings.broker_client_key_file.parent / 'stocks.sqlite'}"),
+            store_url=SecretStr(f"sqlite:///{credential.parent / 'stocks.sqlite'}"),
             allowed_actors=frozenset({"token-broker"}),
         ),
         transport=issuer.transport(),
