@@ -24,6 +24,7 @@ from authcore.claims import (
 )
 from authcore.clock import Clock
 from authcore.errors import BadSignature, InvalidToken, UnknownKey, WrongAudience, WrongIssuer
+from authcore.verified_tokens import Verification, VerifiedTokens
 
 ASYMMETRIC_ALGORITHMS = frozenset(
     {"ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512", "EdDSA", "Ed25519"}
@@ -77,7 +78,16 @@ def is_compact_jws(token: str) -> bool:
 class TokenValidator:
     """Turns a JWT into a `VerifiedToken`, or refuses it."""
 
-    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock) -> None:
+    def __init__(self, profile: TokenProfile, keys: KeySource, *, now: Clock, remembered: int = 0) -> None:
+        """Validate by this profile.
+
+        Args:
+            profile: what is accepted.
+            keys: where the keys are; they are asked about every token, be it remembered or not.
+            now: the clock.
+            remembered: of how many tokens the verification is remembered. None, for what is used once.
+        """
+        self._verified_tokens = VerifiedTokens(remembered) if remembered else None
         self._profile = profile
         self._keys = keys
         self._now = now
@@ -91,7 +101,29 @@ class TokenValidator:
             InvalidToken: for every reason a token can be wrong.
             TemporarilyUnavailable: the keys could not be fetched.
         """
-        return self._check(await self.signed_claims(token))
+        if self._verified_tokens is None:
+            return self._check((await self._signed(token))[0])
+        known = self._verified_tokens.get(token)
+        if known is not None and await self._holds(known):
+            return known.token
+        self._verified_tokens.forget(token)
+        claims, kid, alg, key = await self._signed(token)
+        verified = self._check(claims)
+        self._verified_tokens.put(token, Verification(kid, alg, key, verified, self._now()))
+        return verified
+
+    async def _holds(self, known: Verification) -> bool:
+        """Tell whether a verification would end now as it did then.
+
+        Raises:
+            UnknownKey: the key was withdrawn.
+            TemporarilyUnavailable: the keys could not be fetched.
+        """
+        # A clock that was set back may be before `nbf`.
+        expires_at = known.token.expires_at + self._profile.clock_skew_seconds
+        if not known.verified_at <= self._now() < expires_at:
+            return False
+        return await self._keys.key_for(known.kid, known.alg) is known.key
 
     async def signed_claims(self, token: str) -> Mapping[str, Any]:
         """Return what the issuer signed for this audience, whatever it says of subject and lifetime.
@@ -102,6 +134,10 @@ class TokenValidator:
             InvalidToken: type, algorithm, signature, issuer or audience is wrong.
             TemporarilyUnavailable: the keys could not be fetched.
         """
+        return (await self._signed(token))[0]
+
+    async def _signed(self, token: str) -> tuple[Mapping[str, Any], str | None, str, Key]:
+        """Return the claims, and the key with what it was found by."""
         if len(token) > self._profile.max_token_bytes or not is_compact_jws(token):
             raise InvalidToken("The token is malformed")
         signed = self._parsed(token)
@@ -109,12 +145,13 @@ class TokenValidator:
         alg, kid = self._algorithm(header), header.get("kid")
         if kid is not None and not isinstance(kid, str):
             raise InvalidToken("The token is malformed")
-        claims = self._verified(signed, await self._keys.key_for(kid, alg))
+        key = await self._keys.key_for(kid, alg)
+        claims = self._verified(signed, key)
         if claims.get("iss") != self._profile.issuer:
             raise WrongIssuer("The token is from another issuer")
         if not audience_of(claims) & self._profile.audience:
             raise WrongAudience("The token is for another audience")
-        return claims
+        return claims, kid, alg, key
 
     def _parsed(self, token: str) -> jws.CompactSignature:
         try:

@@ -10,6 +10,7 @@ from authcore.clock import Clock
 from authcore.jwks import JwksClient, parse_key_set
 from authcore.security_events import SecurityEventVerifier
 from authcore.validator import TokenProfile, TokenValidator
+from authcore.verified_tokens import VERIFIED_TOKENS
 from token_broker.adapters.assertion_7523 import OwnAssertion
 from token_broker.adapters.entra_obo import EntraOnBehalfOf
 from token_broker.adapters.rfc8693 import Rfc8693
@@ -97,14 +98,17 @@ class Upstream:
         return {aud: name for name in names for aud in resource_audiences(name, self._profile)}
 
     def _validator(self, audience: frozenset[str]) -> TokenValidator:
-        return self._signed_by_server(audience, self._profile.accepted_types)
+        accepted = self._accepted(audience, self._profile.accepted_types)
+        # The same tokens are read from Redis again and again.
+        return TokenValidator(accepted, self._jwks, now=self._now, remembered=VERIFIED_TOKENS)
 
     def _statements(self, resources: frozenset[str]) -> TokenValidator:
         # RFC 9701 §5 addresses a statement to whoever asks; some products name the token's audience instead.
-        return self._signed_by_server(resources | {self._settings.client_id}, INTROSPECTION_TYPES)
+        accepted = self._accepted(resources | {self._settings.client_id}, INTROSPECTION_TYPES)
+        return TokenValidator(accepted, self._jwks, now=self._now)
 
-    def _signed_by_server(self, audience: frozenset[str], types: frozenset[str] | None) -> TokenValidator:
-        accepted = TokenProfile(
+    def _accepted(self, audience: frozenset[str], types: frozenset[str] | None) -> TokenProfile:
+        return TokenProfile(
             issuer=self._settings.issuer,
             audience=audience,
             algorithms=self._profile.tokens.algorithms,
@@ -112,7 +116,6 @@ class Upstream:
             clock_skew_seconds=self._settings.clock_skew_seconds,
             claim_names=self._profile.claim_names,
         )
-        return TokenValidator(accepted, self._jwks, now=self._now)
 
 
 def resource_audiences(resource: str, profile: Profile) -> frozenset[str]:
