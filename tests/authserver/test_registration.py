@@ -23,7 +23,7 @@ async def test_a_public_client_gets_an_id_and_no_secret(server: AuthServer) -> N
     assert "client_secret" not in client
     assert client["grant_types"] == ["authorization_code"]
     assert client["response_types"] == ["code"]
-    assert client["scope"] == "stocks stocks/read stocks/trade"
+    assert client["scope"] == "approvals stocks stocks/read stocks/trade"
 
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
@@ -52,7 +52,7 @@ async def test_policy_holds_whatever_the_client_claims_of_itself(server: AuthSer
     client = await server.register(
         scope="admin openid", audience="https://other.example", client_type="human", client_assurance_level=9
     )
-    assert client["scope"] == "stocks stocks/read stocks/trade"
+    assert client["scope"] == "approvals stocks stocks/read stocks/trade"
     token = await server.token(client_id=client["client_id"])
     claims = (await server.introspect(token)).json()
     assert claims["client_type"] == "mcp"
