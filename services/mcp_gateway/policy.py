@@ -21,9 +21,9 @@ class Risk(StrEnum):
     LOW = "low"
     """Reads. The token is agreement enough."""
     MEDIUM = "medium"
-    """Changes something that can be changed back. The user is asked in their client."""
+    """Changes something and commits the user to nothing new. They are asked in their client."""
     HIGH = "high"
-    """Cannot be undone. The user is asked on our own page, where no client can answer for them."""
+    """Commits the user. They are asked on our own page, where no client can answer for them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

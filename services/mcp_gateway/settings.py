@@ -244,6 +244,10 @@ class Settings(RedisSettings):
         missing = [f"GATEWAY_{name}" for name, value in needed.items() if not value]
         if self.approval_client_id and missing:
             raise ValueError(f"GATEWAY_APPROVAL_CLIENT_ID needs {', '.join(missing)} as well")
+        if self.approval_client_id and self.approval_wait_seconds >= self.request_deadline_seconds:
+            raise ValueError(
+                "GATEWAY_APPROVAL_WAIT_SECONDS must be less than GATEWAY_REQUEST_DEADLINE_SECONDS"
+            )
         return self
 
     @property

@@ -1,7 +1,8 @@
 // An MCP client for a console, of the TypeScript SDK: `node console_client.mjs URL [TOOL [JSON]]`.
 //
 // Without TOOL it lists the tools. It authorizes itself: prints where the user has to go, and waits for them on a loopback
-// port. With TOKEN in the environment it uses that instead. ERA=legacy speaks the protocol of 2025.
+// port; a second time for a tool that needs more than they have allowed so far. With TOKEN in the environment it uses that
+// instead. ERA=legacy speaks the protocol of 2025.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { argv, env, exit, stderr, stdout } from "node:process";
@@ -45,29 +46,31 @@ class Consent {
 
 const consent = new Consent();
 const authProvider = env.TOKEN ? { token: async () => env.TOKEN } : consent;
-const transport = () => new StreamableHTTPClientTransport(new URL(url), { authProvider });
+let latest;
+const transport = () => (latest = new StreamableHTTPClientTransport(new URL(url), { authProvider }));
 const client = () =>
   new Client({ name: "console", version: "1" }, { versionNegotiation: { mode: env.ERA === "legacy" ? "legacy" : "auto" } });
 
-async function connected() {
-  const first = transport();
+async function onceAllowed(attempt) {
   try {
-    const one = client();
-    await one.connect(first);
-    return one;
+    return await attempt();
   } catch (error) {
     if (!(error instanceof UnauthorizedError) || env.TOKEN) throw error;
+    await latest.finishAuth(await consent.answer());
+    return attempt();
   }
-  await first.finishAuth(await consent.answer());
-  const again = client();
-  await again.connect(transport());
-  return again;
 }
 
-const mcp = await connected();
+async function connected() {
+  const one = client();
+  await one.connect(transport());
+  return one;
+}
+
+const mcp = await onceAllowed(connected);
 stderr.write(`Connected, protocol ${mcp.getNegotiatedProtocolVersion()}\n`);
 if (tool) {
-  const { content, isError } = await mcp.callTool({ name: tool, arguments: JSON.parse(given) });
+  const { content, isError } = await onceAllowed(() => mcp.callTool({ name: tool, arguments: JSON.parse(given) }));
   for (const part of content) stdout.write(`${part.text ?? JSON.stringify(part)}\n`);
   process.exitCode = isError ? 1 : 0;
 } else {

@@ -266,11 +266,11 @@ async def asking(settings: Settings, clock: Clock, redis_url: str) -> AsyncGener
 
 @pytest.fixture
 def undo(plant: Plant) -> Calls:
-    """What a tool that can be undone was called with."""
+    """What a tool of medium risk was called with."""
     return plant("undo", Rule(scope=frozenset({"stocks/read"}), risk=Risk.MEDIUM))
 
 
 @pytest.fixture
 def order(plant: Plant) -> Calls:
-    """What a tool that cannot be undone was called with."""
+    """What a tool of high risk was called with."""
     return plant("order", Rule(scope=frozenset({"stocks/read"}), risk=Risk.HIGH))

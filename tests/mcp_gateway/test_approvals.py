@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from authcore.events import DECISIONS
-from mcp_gateway.policy import Risk, Rule
+from mcp_gateway.policy import TOOL_RULES, Risk, Rule
 from mcp_gateway.settings import Settings
 from tests.mcp_gateway.approving import (
     FORM,
@@ -251,3 +251,13 @@ async def test_an_order_is_placed_once_its_user_has_approved_it_and_a_wrong_one_
         asking, "cancel-order", token="trader", arguments={"order_id": placed["structuredContent"]["id"]}
     )
     assert placed["structuredContent"]["id"] in question["message"]
+
+
+async def test_a_rule_that_became_stricter_holds_for_what_was_asked_before(
+    asking: Gateway, undo: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, state = await asked(asking, "undo")
+    monkeypatch.setitem(TOOL_RULES, "undo", Rule(scope=frozenset({"stocks/read"}), risk=Risk.HIGH))
+    response = await modern(asking, "undo", **carrying(state, YES))
+    assert response["error"]["code"] == INVALID_PARAMS
+    assert undo == []

@@ -26,7 +26,7 @@ from tests.support.issuer import Clock
 INVALID_PARAMS = -32602
 
 
-async def test_what_cannot_be_undone_is_never_approved_in_the_client(asking: Gateway, order: Calls) -> None:
+async def test_what_commits_the_user_is_never_approved_in_the_client(asking: Gateway, order: Calls) -> None:
     text = text_of(await modern(asking, "order", capabilities=FORM))
     assert page_in(text)
     question, state = await asked(asking, "order", capabilities=BOTH)

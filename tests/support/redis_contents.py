@@ -62,6 +62,10 @@ class RedisContents:
         """Return the members of a sorted set, in order."""
         return [member.decode() for member in self._client.zrange(key, 0, -1)]
 
+    def copy(self, key: str, to: str) -> None:
+        """Put what is kept under one key under another."""
+        self._client.set(to, self._client.get(key))
+
     def ttl(self, key: str) -> int:
         return self._client.ttl(key)
 

@@ -1,7 +1,7 @@
 """Between a call that is allowed and its execution: has its user agreed to it?
 
-For what can be undone a client that shows forms is asked through one. Anything else is put to the user on our
-own page: through the client, if it opens pages, or by a refusal that says where to go.
+For what commits the user to nothing a client that shows forms is asked through one. All else is put to the
+user on our own page: through the client, if it opens pages, or by a refusal that says where to go.
 
 Spec: MCP 2026-07-28, multi round-trip requests and elicitation.
 """
