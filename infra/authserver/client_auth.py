@@ -84,6 +84,22 @@ class ClientAuthenticator:
         self._limit.take(f"client|{client.client_id}")
         return client
 
+    async def actor(self, client: Client, actor_token: str) -> str:
+        """Return whom a client names as the actor: it signs that like an assertion about itself.
+
+        Raises:
+            InvalidRequest: not a fresh statement of this client, or about nobody it may name.
+        """
+        if client.keys is None or not client.actors:
+            raise InvalidRequest("The client may name no actor: it is the actor itself")
+        try:
+            return await self._assertions.subject_of(
+                actor_token, client.client_id, client.keys, among=client.actors
+            )
+        except InvalidClient as error:
+            # RFC 8693 §2.2.2: the client is known, its actor token is not acceptable.
+            raise InvalidRequest("The actor token is not acceptable", reason=error.reason) from None
+
     async def _authenticated(self, credentials: _Credentials) -> Client:
         client = await self._clients.find(credentials.client_id)
         if client is None or client.auth_method != credentials.method:

@@ -34,6 +34,8 @@ class Client:
     keys: StaticKeys | None = None
     audiences: frozenset[str]
     """What its tokens may be for, whether by authorization or by exchange."""
+    actors: frozenset[str] = frozenset()
+    """For whom it may exchange tokens, by the names they get in `act` (RFC 8693 §2.1, `actor_token`)."""
     may_introspect: bool = False
     pushes: bool = False
     """Its authorization requests are pushed, so that one that is not cannot come from it (RFC 9126 §6)."""
@@ -115,6 +117,7 @@ def configured_clients(
             else secret_hash(client.client_secret.get_secret_value()),
             keys=None if client.jwks is None else static_keys(public_jwks(client.jwks)),
             audiences=client.audiences or (frozenset({mcp_resource}) if authorizes else frozenset()),
+            actors=client.actors,
             may_introspect=client.introspection,
             pushes=client.require_pushed_authorization_requests,
             dpop_bound=client.dpop_bound_access_tokens,

@@ -45,6 +45,7 @@ async def revoke(request: Request) -> Response:
 
 
 def _is_clients(token: ActiveToken, client: Client) -> bool:
-    """Tell whether the token was issued to this client: itself, or by exchange to it as the current actor."""
-    holder = token.actors[0] if token.actors else token.delegation.client_id
-    return client.client_id in (holder, token.delegation.client_id)
+    """Tell whether the token was issued to this client: itself, or by exchange, or so for an actor of its."""
+    holder, *before = token.actors or (token.delegation.client_id,)
+    for_actor = holder in client.actors and before[:1] == [client.client_id]
+    return for_actor or client.client_id in (holder, token.delegation.client_id)

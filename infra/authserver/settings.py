@@ -116,6 +116,8 @@ class ClientSettings(BaseModel):
     """May ask what any token is good for (RFC 7662 §2.1)."""
     audiences: frozenset[str] = frozenset()
     """What its tokens may be for. Empty: the MCP resource, or no exchange at all."""
+    actors: frozenset[str] = frozenset()
+    """Whom its actor tokens may name (RFC 8693 §2.1). Empty: it is the actor itself, and has none."""
 
     @model_validator(mode="after")
     def _credentials_fit(self) -> Self:
@@ -130,6 +132,8 @@ class ClientSettings(BaseModel):
             raise ValueError("the jwt-bearer grant needs a client with credentials")
         if method != "private_key_jwt" and GRANT_CLIENT_CREDENTIALS in self.grant_types:
             raise ValueError("client_credentials needs private_key_jwt")
+        if self.actors and (method != "private_key_jwt" or GRANT_TOKEN_EXCHANGE not in self.grant_types):
+            raise ValueError("actors need private_key_jwt and the token-exchange grant")
         if GRANT_AUTHORIZATION_CODE in self.grant_types and not self.redirect_uris:
             raise ValueError("the authorization_code grant needs redirect_uris")
         return self

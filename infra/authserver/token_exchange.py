@@ -19,12 +19,13 @@ _TYPES = (TOKEN_TYPE_ACCESS_TOKEN, TOKEN_TYPE_JWT)
 async def exchange(server: Server, client: Client, form: Form, dpop_jkt: str | None) -> TokenResponse:
     """Return a JWT for one audience under the delegation of the subject token.
 
-    It has no more scope and no longer life than the subject token; `act` names this client, and below it
-    whoever acted before. It is bound to the key this client has shown with a DPoP proof, else to none: the
-    subject token's key is the agent's, and the API that gets the new token never meets the agent.
+    It has no more scope and no longer life than the subject token; `act` names the actor of the actor token,
+    if there is one, below it this client, and below that whoever acted before. It is bound to the key this
+    client has shown with a DPoP proof, else to none: the subject token's key is the agent's, and the API that
+    gets the new token never meets the agent.
 
     Raises:
-        InvalidRequest: RFC 8693 §2.2.2, something that is not supported, or not an actor the delegation has.
+        InvalidRequest: RFC 8693 §2.2.2, something that is not supported, or an actor that is not allowed.
         InvalidGrant: the subject token is not ours, or expired, or revoked.
         InvalidTarget: the audience is not one this client may ask for.
         InvalidScope: the scope is not within the subject token's.
@@ -43,7 +44,10 @@ async def exchange(server: Server, client: Client, form: Form, dpop_jkt: str | N
         raise InvalidScope("The scope is wider than the subject token's")
     if not scope or not scope <= server.policy.scopes.keys():
         raise InvalidScope("The scope is unknown")
-    derived = replace(_derive(server, client, subject, scope, audience), dpop_jkt=dpop_jkt)
+    actors = (*await _named_actor(server, client, form), client.client_id, *subject.actors)
+    if len(actors) > MAX_ACTOR_DEPTH:
+        raise InvalidRequest("Too many actors")
+    derived = replace(_derive(server, client, subject, scope, audience), actors=actors, dpop_jkt=dpop_jkt)
     return TokenResponse(
         access_token=server.keys.sign(derived.claims(server.where.issuer), token_type=ACCESS_TOKEN_JWT),
         token_type=derived.token_type,
@@ -57,12 +61,20 @@ def _parameters(form: Form) -> tuple[str, str]:
     token, token_type = form.require("subject_token"), form.require("subject_token_type")
     if token_type not in _TYPES or (token_type == TOKEN_TYPE_JWT and not is_compact_jws(token)):
         raise InvalidRequest("The subject_token_type is not supported or not that of the token")
-    if form.get("actor_token") is not None or form.get("actor_token_type") is not None:
-        raise InvalidRequest("An actor_token is not supported: the client itself is the actor")
     issued_type = form.get("requested_token_type") or TOKEN_TYPE_ACCESS_TOKEN
     if issued_type not in _TYPES:
         raise InvalidRequest("The requested_token_type is not supported")
     return token, issued_type
+
+
+async def _named_actor(server: Server, client: Client, form: Form) -> tuple[str, ...]:
+    """Return who uses the token, if the client says that it is another (RFC 8693 §2.1)."""
+    token, token_type = form.get("actor_token"), form.get("actor_token_type")
+    if token is None and token_type is None:
+        return ()
+    if token is None or token_type != TOKEN_TYPE_JWT:
+        raise InvalidRequest("An actor_token must be a JWT, with the actor_token_type that says so")
+    return (await server.client_auth.actor(client, token),)
 
 
 def _audience(client: Client, form: Form) -> str:
@@ -76,8 +88,6 @@ def _audience(client: Client, form: Form) -> str:
 def _derive(
     server: Server, client: Client, subject: ActiveToken, scope: frozenset[str], audience: str
 ) -> ActiveToken:
-    if len(subject.actors) >= MAX_ACTOR_DEPTH:
-        raise InvalidRequest("Too many actors")
     now = server.now()
     seconds = server.lifetime_seconds(server.policy.terms(scope, client.auth_method).access_token_seconds)
     return ActiveToken(
@@ -88,5 +98,4 @@ def _derive(
         audience=audience,
         issued_at=now,
         expires_at=min(now + seconds, subject.expires_at),
-        actors=(client.client_id, *subject.actors),
     )

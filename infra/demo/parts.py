@@ -185,6 +185,7 @@ def environments(
         "grant_types": [token_exchange],
         "introspection": True,
         "audiences": [API_AUDIENCE],
+        "actors": [GATEWAY_CLIENT],
     }
     approvals = {
         "client_id": APPROVAL_CLIENT,
@@ -228,7 +229,7 @@ def environments(
             "STOCKS_JWKS_URI": addresses.issuer_here + "/jwks",
             "STOCKS_AUDIENCE": API_AUDIENCE,
             "STOCKS_STORE_URL": f"sqlite:///{directory / 'stocks.sqlite'}",
-            "STOCKS_ALLOWED_ACTORS": json.dumps([BROKER_CLIENT]),
+            "STOCKS_ALLOWED_ACTORS": json.dumps([GATEWAY_CLIENT, BROKER_CLIENT]),
         },
         GATEWAY: {
             "GATEWAY_RESOURCE": addresses.mcp,

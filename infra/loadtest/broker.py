@@ -167,6 +167,7 @@ def _authserver(addresses: _Addresses, directory: Path, key: ECKey) -> dict[str,
         "grant_types": [GRANT_TOKEN_EXCHANGE],
         "introspection": True,
         "audiences": [API],
+        "actors": [GATEWAY],
     }
     return {
         "AUTHSERVER_ISSUER": addresses.issuer,

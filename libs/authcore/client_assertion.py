@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from typing import Any
 
 from joserfc import jws, jwt
@@ -107,18 +107,29 @@ class ClientAssertionVerifier:
         Raises:
             InvalidClient: it does not, or it was used before.
         """
+        await self.subject_of(assertion, client_id, keys, among=(client_id,))
+
+    async def subject_of(
+        self, assertion: str, client_id: str, keys: StaticKeys, *, among: Container[str]
+    ) -> str:
+        """Return of whom an assertion of `client_id` speaks, who is one of `among`.
+
+        Raises:
+            InvalidClient: it speaks of somebody else, is not the client's, or was used before.
+        """
         profile = TokenProfile(issuer=client_id, audience=self._audience, algorithms=self._algorithms)
         try:
             token = await TokenValidator(profile, keys, now=self._now).validate(assertion)
         except InvalidToken as error:
             raise InvalidClient("The client assertion is not acceptable", reason=error.reason) from None
-        if token.subject != client_id or token.token_id is None:
+        if token.subject not in among or token.token_id is None:
             raise InvalidClient("The client assertion is not acceptable", reason="sub or jti")
         if token.expires_at > self._now() + MAX_LIFETIME_SECONDS:
             raise InvalidClient("The client assertion lives too long")
         until = token.expires_at + profile.clock_skew_seconds
         if not await self._first_use(f"{client_id}|{token.token_id}", until):
             raise InvalidClient("The client assertion was used before")
+        return token.subject
 
 
 def claimed_client(assertion: str) -> str | None:

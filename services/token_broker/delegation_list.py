@@ -174,7 +174,7 @@ def _described(tag: str, fields: Mapping[bytes, bytes], now: int) -> ListedDeleg
 
 
 def _kept(entry: str, until: int) -> KeptToken:
-    audience, _, scope = entry.partition("|")
+    audience, _, scope = entry.partition("\n")[0].partition("|")
     return KeptToken(audience, scope, until)
 
 

@@ -148,9 +148,10 @@ def tag_named(name: str) -> str:
     return name if _TAG.fullmatch(name) else tag_of(name)
 
 
-def exchanged(audience: str, scope: frozenset[str]) -> str:
-    """Return the entry of a token exchanged for this audience and these scopes."""
-    return f"{audience}|{format_scope(scope)}"
+def exchanged(audience: str, scope: frozenset[str], actor: str | None = None) -> str:
+    """Return the entry of a token exchanged for this audience and these scopes, and for one actor if any."""
+    # No scope has a line break in it, so the entries of two actors cannot be one.
+    return f"{audience}|{format_scope(scope)}" + ("" if actor is None else f"\n{actor}")
 
 
 class DelegationStore:

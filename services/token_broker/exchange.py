@@ -179,7 +179,8 @@ class Exchange:
         if subject is None:
             raise InvalidGrant(DEAD)
         scope = _granted(request, subject, caller)
-        wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject)
+        actor = caller.client_id if self._profile.exchange.actor == "caller" else None
+        wanted = TokenRequest(request.subject_token, request.audience, scope, subject.token.subject, actor)
         refused = await self._remembered(wanted, subject) if fresh else None
         name = _flight(wanted, subject)
         issued = await self._flights.run(
@@ -202,7 +203,7 @@ class Exchange:
         return issued
 
     async def _remembered(self, request: TokenRequest, subject: Subject) -> str | None:
-        entry = exchanged(request.audience, request.scope)
+        entry = exchanged(request.audience, request.scope, request.actor)
         return await self._store.read(subject.delegation, request.subject_token, entry)
 
     async def _recall(self, request: TokenRequest, subject: Subject, *, refused: str | None) -> Issued | None:
@@ -226,7 +227,7 @@ class Exchange:
             await self._store.write(
                 subject.delegation,
                 request.subject_token,
-                exchanged(request.audience, request.scope),
+                exchanged(request.audience, request.scope, request.actor),
                 jwt,
                 expires_at=issued.token.expires_at,
                 subject_expires_at=self._profile.believed_until(subject.expires_at, self._now()),
@@ -269,7 +270,8 @@ def _flight(request: TokenRequest, subject: Subject) -> str:
     A waiter can open only what was sealed with its own token, so that is part of it.
     """
     token = fingerprint(request.subject_token)
-    return "|".join((subject.delegation.tag, token, exchanged(request.audience, request.scope)))
+    entry = exchanged(request.audience, request.scope, request.actor)
+    return "|".join((subject.delegation.tag, token, entry))
 
 
 def _granted(request: ExchangeRequest, subject: Subject, caller: Caller) -> frozenset[str]:

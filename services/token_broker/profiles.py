@@ -56,6 +56,9 @@ class ExchangeTable(Table):
     """`in_target` sends `<target>/<scope>`, `default` sends `<target>/.default`."""
     requested_token_type: Literal["access_token", "jwt", "none"] = "none"  # noqa: S105  not a secret
 
+    actor: Literal["none", "caller"] = "none"
+    """`caller` names the broker's caller in an `actor_token`, signed with the broker's key (`rfc8693`)."""
+
     @property
     def requested_type_urn(self) -> str | None:
         """The value of `requested_token_type` (RFC 8693 §3)."""
@@ -199,6 +202,10 @@ def _exchange_contradictions(profile: Profile) -> Iterator[tuple[KeyPath, str]]:
     exchange = profile.exchange
     if (exchange.target == "scope") != (exchange.scope in ("in_target", "default")):
         yield ("exchange", "scope"), 'in_target and default go with target = "scope", and it with them'
+    if exchange.actor != "none" and exchange.adapter != "rfc8693":
+        yield ("exchange", "actor"), "only rfc8693 can name an actor"
+    if exchange.actor != "none" and profile.client.authentication != "private_key_jwt":
+        yield ("exchange", "actor"), "an actor token is signed with the key of private_key_jwt"
     if exchange.adapter == "entra_obo" and exchange.target != "scope":
         yield ("exchange", "target"), "entra_obo names its target within the scope"
     if exchange.adapter == "entra_obo" and profile.tokens.subject != "jwt":

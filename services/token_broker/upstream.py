@@ -13,7 +13,7 @@ from authcore.validator import TokenProfile, TokenValidator
 from authcore.verified_tokens import VERIFIED_TOKENS
 from token_broker.adapters.assertion_7523 import OwnAssertion
 from token_broker.adapters.entra_obo import EntraOnBehalfOf
-from token_broker.adapters.rfc8693 import Rfc8693
+from token_broker.adapters.rfc8693 import ActorTokens, Rfc8693
 from token_broker.adapters.token_request import Adapter, Wording
 from token_broker.authorization_server import AuthorizationServer
 from token_broker.client_auth import Caller
@@ -153,7 +153,7 @@ def _adapter(settings: Settings, profile: Profile, now: Clock) -> Adapter:
     wording = Wording(profile.exchange, profile.target)
     match profile.exchange.adapter:
         case "rfc8693":
-            return Rfc8693(wording)
+            return Rfc8693(wording, _actor_tokens(settings, profile, now))
         case "entra_obo":
             return EntraOnBehalfOf(wording)
         case "assertion_7523":
@@ -161,6 +161,13 @@ def _adapter(settings: Settings, profile: Profile, now: Clock) -> Adapter:
             signer = ClientAssertionSigner(settings.url, private_jwk(settings.assertion_key), now=now)
             audience = _assertion_audience(settings, profile) or settings.token_endpoint
             return OwnAssertion(wording, signer, audience)
+
+
+def _actor_tokens(settings: Settings, profile: Profile, now: Clock) -> ActorTokens | None:
+    if profile.exchange.actor == "none":
+        return None
+    signer = ClientAssertionSigner(settings.client_id, private_jwk(settings.client_key), now=now)
+    return ActorTokens(signer, _assertion_audience(settings, profile) or settings.token_endpoint)
 
 
 def _assertion_audience(settings: Settings, profile: Profile) -> str | None:

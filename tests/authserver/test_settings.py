@@ -50,6 +50,7 @@ def test_an_issuer_that_cannot_be_compared_exactly_is_refused(tmp_path: Path, is
             "grant_types": ["client_credentials"],
         },
         {"client_id": "", "jwks": public_jwks(ec_key())},
+        {"client_id": "x", "jwks": public_jwks(ec_key()), "grant_types": [], "actors": ["y"]},
         {"client_id": "x", "jwks": public_jwks(ec_key()), "typo": 1},
     ],
 )

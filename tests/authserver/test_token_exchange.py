@@ -1,8 +1,11 @@
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import httpx
 import pytest
+from joserfc.jwk import ECKey
 
+from authcore.client_assertion import ClientAssertionSigner
 from authcore.errors import InvalidToken
 from authcore.jwks import JwksClient
 from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_ACCESS_TOKEN, TOKEN_TYPE_JWT
@@ -21,6 +24,8 @@ from tests.authserver.server import (
 )
 from tests.support.issuer import Issuer, ec_key
 
+GATEWAY = "mcp-gateway"
+
 TWO_SCOPES = Policy(
     scopes={
         "stocks/read": ScopePolicy(description="Read", purpose="read"),
@@ -28,6 +33,40 @@ TWO_SCOPES = Policy(
     },
     default_scope=frozenset({"stocks/read"}),
 )
+
+
+def configured(server_key: ECKey, **changes: object) -> list[dict[str, object]]:
+    """The broker, with changes."""
+    broker: dict[str, object] = {
+        "client_id": BROKER,
+        "jwks": public_jwks(server_key),
+        "grant_types": [GRANT_TOKEN_EXCHANGE],
+        "introspection": True,
+        "audiences": [API],
+    }
+    return [broker | changes]
+
+
+@pytest.fixture
+async def naming(tmp_path: Path) -> AsyncGenerator[AuthServer]:
+    """A server whose broker may name the gateway as the actor."""
+    key = ec_key("broker")
+    async with serving(tmp_path, broker_key=key, clients=configured(key, actors=[GATEWAY, BROKER])) as server:
+        yield server
+
+
+def actor_token(
+    server: AuthServer,
+    subject: str = GATEWAY,
+    *,
+    issuer: str = BROKER,
+    key: ECKey | None = None,
+    audience: str = ISSUER,
+) -> dict[str, str | None]:
+    """The parameters that name an actor, in a statement of the broker unless told otherwise."""
+    private = (key or server.broker_key).as_dict(private=True)
+    signer = ClientAssertionSigner(issuer, private, now=server.clock)
+    return {"actor_token": signer.assertion(subject, audience), "actor_token_type": TOKEN_TYPE_JWT}
 
 
 def assert_refused(response: httpx.Response, error: str) -> None:
@@ -182,6 +221,80 @@ async def test_a_chain_has_an_end(server: AuthServer) -> None:
     assert_refused(await server.exchange(token), "invalid_request")
 
 
+async def test_an_actor_token_names_who_uses_the_token_and_the_client_is_below(naming: AuthServer) -> None:
+    token = await naming.token()
+    response = await naming.exchange(token, **actor_token(naming))
+    issued = response.json()["access_token"]
+    assert unverified(issued)["act"] == {"sub": GATEWAY, "act": {"sub": BROKER}}
+    again = (await naming.exchange(issued, **actor_token(naming))).json()["access_token"]
+    assert unverified(again)["act"]["act"] == {"sub": BROKER, "act": unverified(issued)["act"]}
+    alone = (await naming.exchange(token)).json()["access_token"]
+    assert unverified(alone)["act"] == {"sub": BROKER}
+
+
+@pytest.mark.attack(
+    "RFC 8693 §4.1", "name an actor with a statement that is not the client's, or not for here"
+)
+async def test_an_actor_token_that_is_not_the_clients_own_statement_is_refused(naming: AuthServer) -> None:
+    token = await naming.token()
+    forged: dict[str, dict[str, str | None]] = {
+        "another key": actor_token(naming, key=ec_key("broker")),
+        "the actor's own statement": actor_token(naming, issuer=GATEWAY, key=ec_key("gateway")),
+        "another issuer": actor_token(naming, issuer=GATEWAY),
+        "for somebody else": actor_token(naming, audience="https://broker.example"),
+        "nobody it may name": actor_token(naming, "somebody"),
+        "nonsense": {"actor_token": "a.b.c", "actor_token_type": TOKEN_TYPE_JWT},
+        "not called a JWT": actor_token(naming) | {"actor_token_type": TOKEN_TYPE_ACCESS_TOKEN},
+        "called nothing": actor_token(naming) | {"actor_token_type": None},
+        "a type alone": actor_token(naming) | {"actor_token": None},
+    }
+    for parameters in forged.values():
+        assert_refused(await naming.exchange(token, **parameters), "invalid_request")
+
+
+@pytest.mark.attack("RFC 8693 §2.1", "use an actor token or a client assertion a second time, as the other")
+async def test_an_actor_token_is_good_once_and_briefly(naming: AuthServer) -> None:
+    token = await naming.token()
+    parameters = actor_token(naming)
+    assert (await naming.exchange(token, **parameters)).status_code == 200
+    assert_refused(await naming.exchange(token, **parameters), "invalid_request")
+    proof = naming.assertion()
+    as_actor = {"actor_token": proof["client_assertion"], "actor_token_type": TOKEN_TYPE_JWT}
+    # The broker may name itself here: what refuses its assertion as an actor token is that it was used.
+    assert_refused(await naming.exchange(token, **proof, **as_actor), "invalid_request")
+    as_client = {**proof, "client_assertion": str(actor_token(naming)["actor_token"])}
+    assert (await naming.exchange(token, **as_client)).json()["error"] == "invalid_client"
+    late = actor_token(naming)
+    naming.clock.seconds += 400
+    assert_refused(await naming.exchange(token, **late), "invalid_request")
+
+
+async def test_where_no_actors_are_configured_an_actor_token_is_refused(server: AuthServer) -> None:
+    token = await server.token()
+    for actor in (GATEWAY, BROKER):
+        assert_refused(await server.exchange(token, **actor_token(server, actor)), "invalid_request")
+
+
+async def test_policy_speaks_of_the_client_that_exchanges_and_not_of_the_actor(tmp_path: Path) -> None:
+    policy = Policy(
+        scopes={"stocks/read": ScopePolicy(description="Read", purpose="read", may_act=frozenset({GATEWAY}))},
+        default_scope=frozenset({"stocks/read"}),
+    )
+    key = ec_key("broker")
+    async with serving(
+        tmp_path, broker_key=key, policy=policy, clients=configured(key, actors=[GATEWAY])
+    ) as server:
+        token = await server.token()
+        assert_refused(await server.exchange(token, **actor_token(server)), "invalid_request")
+
+
+async def test_who_named_an_actor_may_give_back_what_it_got_for_it(naming: AuthServer) -> None:
+    token = await naming.token()
+    issued = (await naming.exchange(token, **actor_token(naming))).json()["access_token"]
+    assert (await naming.post("revoke", {"token": issued, **naming.assertion()})).status_code == 200
+    assert (await naming.introspect(token)).json() == {"active": False}
+
+
 async def test_what_is_not_supported_is_refused(server: AuthServer) -> None:
     token = await server.token()
     unsupported: list[dict[str, str | None]] = [
@@ -191,6 +304,7 @@ async def test_what_is_not_supported_is_refused(server: AuthServer) -> None:
         {"subject_token_type": TOKEN_TYPE_JWT},
         {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
         {"actor_token": "x", "actor_token_type": TOKEN_TYPE_ACCESS_TOKEN},
+        {"actor_token": "x", "actor_token_type": TOKEN_TYPE_JWT},
     ]
     for changes in unsupported:
         assert_refused(await server.exchange(token, **changes), "invalid_request")

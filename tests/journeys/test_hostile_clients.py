@@ -63,7 +63,7 @@ async def test_the_exchanged_token_carries_less_and_says_who_acts(system: System
     subject: dict[str, Any] = payload(await system.phantom(token))
     issued: dict[str, Any] = payload(await system.exchanged(token))
     assert issued["aud"] == API_AUDIENCE
-    assert issued["act"] == {"sub": "token-broker"}
+    assert issued["act"] == {"sub": "mcp-gateway", "act": {"sub": "token-broker"}}
     assert issued["exp"] <= subject["exp"]
     assert issued["jti"] != subject["jti"]
     same = ("iss", "sub", "delegationId", "region", "client_type", "client_assurance_level", "purpose")

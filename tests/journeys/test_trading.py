@@ -56,10 +56,11 @@ async def test_an_agent_anybody_could_be_is_offered_no_orders_and_the_api_names_
     assert response.json()["required_level"] == 2
 
 
-async def test_the_token_the_api_gets_names_the_broker_as_actor_and_the_api_insists(system: System) -> None:
+async def test_the_token_the_api_gets_names_every_actor_and_the_api_insists(system: System) -> None:
     exchanged = await system.exchanged(await trader(system, JOHN), scope=TRADE)
-    assert payload(exchanged)["act"] == {"sub": "token-broker"}
-    for act in (None, {"sub": "mcp-gateway"}, {"sub": "token-broker", "act": {"sub": "somebody"}}):
+    assert payload(exchanged)["act"] == {"sub": "mcp-gateway", "act": {"sub": "token-broker"}}
+    somebody = {"sub": "somebody"}
+    for act in (None, somebody, {"sub": "mcp-gateway", "act": somebody}):
         response = await at_api(system, system.forge(exchanged, act=act), "journey-3")
         assert response.json()["type"] == "urn:delegant:problem:actor-not-allowed"
     assert (await at_api(system, exchanged, "journey-3")).status_code == 201

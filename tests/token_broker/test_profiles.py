@@ -82,6 +82,8 @@ def test_all_that_is_wrong_is_said_at_once(path: Path) -> None:
         ("embedded", '[exchange]\nscope = "default"', "3: exchange.scope: in_target and default go with"),
         ("embedded", '[exchange]\ntarget = "scope"', "exchange.scope: in_target and default go with"),
         ("entra", '[exchange]\ntarget = "audience"\nscope = "send"', "3: exchange.target: entra_obo names"),
+        ("entra", '[exchange]\nactor = "caller"', "3: exchange.actor: only rfc8693 can name an actor"),
+        ("embedded", '[client]\nauthentication = "client_secret_basic"', "exchange.actor: an actor token is"),
         ("keycloak", '[tokens]\nsubject = "opaque"', "introspection.mode: local_jwt needs"),
         ("oidc-provider", '[tokens]\nsubject = "jwt"', "introspection.mode: for tokens that are JWTs"),
         ("embedded", "[introspection]\nactivity = true", "3: introspection.activity: is for local_jwt"),

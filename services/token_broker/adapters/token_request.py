@@ -12,12 +12,13 @@ from token_broker.profiles import ExchangeTable, Target
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """One exchange: whose token, who that is, for whom, to do what."""
+    """One exchange: whose token, who that is, for whom, to do what, and who will use it if that is said."""
 
     subject_token: str = field(repr=False)
     audience: str
     scope: frozenset[str]
     subject: str
+    actor: str | None = None
 
 
 class Adapter(Protocol):
