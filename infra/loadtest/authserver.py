@@ -26,7 +26,7 @@ from authcore.oauth2_types import GRANT_TOKEN_EXCHANGE, MEDIA_TYPE_JWT, TOKEN_TY
 from loadtest.connections import LoadError, drive
 from loadtest.processes import ServerProcess, free_port, serving
 from loadtest.report import Measurement, Round, as_json, as_table
-from loadtest.scenario import Scenario
+from loadtest.scenario import Scenario, positive
 from loadtest.seeding import CLIENT_ID, seeded_tokens
 
 API: Final = "https://api.demo.example"
@@ -50,14 +50,14 @@ class _Target:
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "--requests", type=_positive, default=4000, metavar="N", help="of each kind, a round (default: 4000)"
+        "--requests", type=positive, default=4000, metavar="N", help="of each kind, a round (default: 4000)"
     )
-    parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument("--rounds", type=positive, default=5, metavar="N", help="(default: 5)")
     parser.add_argument(
-        "--connections", type=_positive, default=32, metavar="N", help="requests at a time (default: 32)"
+        "--connections", type=positive, default=32, metavar="N", help="requests at a time (default: 32)"
     )
     parser.add_argument(
-        "--tokens", type=_positive, default=1000, metavar="N", help="delegations in use (default: 1000)"
+        "--tokens", type=positive, default=1000, metavar="N", help="delegations in use (default: 1000)"
     )
     parser.add_argument(
         "--directory",
@@ -217,12 +217,6 @@ def _mcp(port: int) -> str:
 def _member(body: bytes, name: str) -> object:
     document: object = json.loads(body)
     return cast("dict[str, object]", document).get(name) if isinstance(document, dict) else None
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number above 0")
-    return int(text)
 
 
 SCENARIO: Final = Scenario(

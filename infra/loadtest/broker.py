@@ -29,7 +29,7 @@ from demo.embedded_redis import NoRedisError, find_server
 from loadtest.connections import LoadError, drive
 from loadtest.processes import ProcessError, ServerProcess, free_port, serving
 from loadtest.report import Measurement, Round, as_json, as_table
-from loadtest.scenario import Scenario
+from loadtest.scenario import Scenario, positive
 from loadtest.seeding import CLIENT_ID, seeded_tokens
 
 API: Final = "https://api.demo.example"
@@ -62,7 +62,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     sizes = {"requests": (500, "of each kind, a round"), "rounds": (5, ""), "connections": (32, "at a time")}
     for name, (default, said) in sizes.items():
         parser.add_argument(
-            f"--{name}", type=_positive, default=default, metavar="N", help=f"{said} (default: %(default)s)"
+            f"--{name}", type=positive, default=default, metavar="N", help=f"{said} (default: %(default)s)"
         )
     parser.add_argument("--json", action="store_true", help="write JSON instead of a table")
 
@@ -202,12 +202,6 @@ def _broker(addresses: _Addresses, key: ECKey, own_key: ECKey) -> dict[str, str]
         "BROKER_CALLERS": json.dumps({GATEWAY: caller}),
         "BROKER_LOG_LEVEL": "warning",
     }
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number above 0")
-    return int(text)
 
 
 SCENARIO: Final = Scenario(
